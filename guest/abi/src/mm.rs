@@ -1,0 +1,66 @@
+//! The memory manager's root structure, from which the host decodes all of it.
+
+use crate::{
+    memblock::RegionTable,
+    slab::SlabState,
+    vmstat::NR_NODE_STATS,
+    zone::{MAX_ZONES, Zone},
+};
+use core::sync::atomic::{AtomicI64, AtomicU32};
+use zerocopy::{FromBytes, IntoBytes, KnownLayout};
+
+/// The root structure; [`crate::root::MmLayout::state`] points to it. Addresses are physical.
+#[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C, align(64))]
+pub struct MmState {
+    /// [`crate::VERSION`].
+    pub version: u32,
+    /// Number of the [`crate::zone::ZoneModel`].
+    pub model: u32,
+    /// Zones in use, lowest first.
+    pub nr_zones: u32,
+    /// CPUs that have an entry in the per-CPU area.
+    pub nr_cpus: u32,
+    /// First frame that `mem_map` describes, a multiple of 2^10.
+    pub start_pfn: u32,
+    /// Frame after the last one that `mem_map` describes, a multiple of 2^10.
+    pub end_pfn: u32,
+    /// Address of the array of [`crate::page::Page`].
+    pub mem_map: u64,
+    /// Bytes from one descriptor to the next.
+    pub page_stride: u32,
+    /// Frames in a pageblock, as a power of two.
+    pub pageblock_order: u32,
+    /// Address of the pageblock table, one byte for each pageblock.
+    pub pageblocks: u64,
+    /// Address of the array of [`crate::percpu::PerCpu`].
+    pub percpu: u64,
+    /// Bytes from one CPU's entry to the next.
+    pub percpu_stride: u32,
+    /// Bytes of a [`Zone`].
+    pub zone_stride: u32,
+    /// KiB that the min watermarks add up to in low memory.
+    pub min_free_kbytes: AtomicU32,
+    /// Distance between watermarks, in 1/10000 of a zone.
+    pub watermark_scale_factor: AtomicU32,
+    /// Not zero while background reclaim is asked for: 1 + order of the request.
+    pub kswapd_wake: AtomicU32,
+    /// Runs of background reclaim in a row that freed nothing.
+    pub kswapd_failures: AtomicU32,
+    /// Pages of RAM below the end of the last zone.
+    pub present_pages: u64,
+    /// Pages that boot took for `mem_map`.
+    pub memmap_pages: u64,
+    /// Amounts; index [`crate::vmstat::NodeStat`].
+    pub node_stat: [AtomicI64; NR_NODE_STATS],
+    /// The slab allocator's part.
+    pub slab: SlabState,
+    /// The zones.
+    pub zones: [Zone; MAX_ZONES],
+    /// All RAM.
+    pub memory: RegionTable,
+    /// RAM that was taken before the page allocator began.
+    pub memory_reserved: RegionTable,
+    /// Zero.
+    pub tail: [u64; 6],
+}

@@ -1,0 +1,140 @@
+//! Counters of the memory manager, with the names of Linux's /proc/vmstat.
+
+/// Things that are counted for ever, on each CPU by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(usize)]
+pub enum VmEvent {
+    /// Pages allocated from ZONE_DMA. The four that follow it are in the order of
+    /// [`crate::zone::ZoneKind`].
+    PgallocDma = 0,
+    /// Pages allocated from ZONE_DMA32.
+    PgallocDma32,
+    /// Pages allocated from ZONE_NORMAL.
+    PgallocNormal,
+    /// Pages allocated from ZONE_HIGHMEM.
+    PgallocHigh,
+    /// Pages allocated from ZONE_MOVABLE.
+    PgallocMovable,
+    /// Allocations that had to reclaim by themselves, by the highest zone they could use.
+    AllocstallDma,
+    /// The same for ZONE_DMA32.
+    AllocstallDma32,
+    /// The same for ZONE_NORMAL.
+    AllocstallNormal,
+    /// The same for ZONE_HIGHMEM.
+    AllocstallHigh,
+    /// The same for ZONE_MOVABLE.
+    AllocstallMovable,
+    /// Pages freed.
+    Pgfree,
+    /// Objects that shrinkers looked at.
+    SlabsScanned,
+    /// Runs of background reclaim.
+    Pageoutrun,
+    /// Pages that went into the balloon.
+    BalloonInflate,
+    /// Pages that came back from the balloon.
+    BalloonDeflate,
+    /// Refills of per-CPU lists (not in Linux).
+    PcpRefill,
+    /// Drains of per-CPU lists (not in Linux).
+    PcpDrain,
+    /// Allocations served by a lower zone than the preferred one (not in Linux).
+    PgallocFallback,
+    /// Allocations that took memory of another migrate type (a tracepoint in Linux).
+    PgallocExtfrag,
+    /// Page allocations that failed (not in Linux).
+    PgallocFail,
+}
+
+/// Number of [`VmEvent`]s.
+pub const NR_VM_EVENTS: usize = 20;
+
+impl VmEvent {
+    /// All, in the order of their numbers, which is that of their lines.
+    pub const ALL: [Self; NR_VM_EVENTS] = [
+        Self::PgallocDma,
+        Self::PgallocDma32,
+        Self::PgallocNormal,
+        Self::PgallocHigh,
+        Self::PgallocMovable,
+        Self::AllocstallDma,
+        Self::AllocstallDma32,
+        Self::AllocstallNormal,
+        Self::AllocstallHigh,
+        Self::AllocstallMovable,
+        Self::Pgfree,
+        Self::SlabsScanned,
+        Self::Pageoutrun,
+        Self::BalloonInflate,
+        Self::BalloonDeflate,
+        Self::PcpRefill,
+        Self::PcpDrain,
+        Self::PgallocFallback,
+        Self::PgallocExtfrag,
+        Self::PgallocFail,
+    ];
+
+    /// The name in /proc/vmstat.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PgallocDma => "pgalloc_dma",
+            Self::PgallocDma32 => "pgalloc_dma32",
+            Self::PgallocNormal => "pgalloc_normal",
+            Self::PgallocHigh => "pgalloc_high",
+            Self::PgallocMovable => "pgalloc_movable",
+            Self::AllocstallDma => "allocstall_dma",
+            Self::AllocstallDma32 => "allocstall_dma32",
+            Self::AllocstallNormal => "allocstall_normal",
+            Self::AllocstallHigh => "allocstall_high",
+            Self::AllocstallMovable => "allocstall_movable",
+            Self::Pgfree => "pgfree",
+            Self::SlabsScanned => "slabs_scanned",
+            Self::Pageoutrun => "pageoutrun",
+            Self::BalloonInflate => "balloon_inflate",
+            Self::BalloonDeflate => "balloon_deflate",
+            Self::PcpRefill => "pcp_refill",
+            Self::PcpDrain => "pcp_drain",
+            Self::PgallocFallback => "pgalloc_fallback",
+            Self::PgallocExtfrag => "pgalloc_extfrag",
+            Self::PgallocFail => "pgalloc_fail",
+        }
+    }
+}
+
+/// Amounts that go up and down, for the whole machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(usize)]
+pub enum NodeStat {
+    /// Pages in slabs that shrinkers can free.
+    SlabReclaimable = 0,
+    /// Pages in other slabs.
+    SlabUnreclaimable,
+    /// KiB in kernel stacks.
+    KernelStack,
+    /// Pages that are page tables.
+    PageTablePages,
+}
+
+/// Number of [`NodeStat`]s.
+pub const NR_NODE_STATS: usize = 4;
+
+impl NodeStat {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; NR_NODE_STATS] = [
+        Self::SlabReclaimable,
+        Self::SlabUnreclaimable,
+        Self::KernelStack,
+        Self::PageTablePages,
+    ];
+
+    /// The name in /proc/vmstat.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SlabReclaimable => "nr_slab_reclaimable",
+            Self::SlabUnreclaimable => "nr_slab_unreclaimable",
+            Self::KernelStack => "nr_kernel_stack",
+            Self::PageTablePages => "nr_page_table_pages",
+        }
+    }
+}

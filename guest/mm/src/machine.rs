@@ -1,0 +1,49 @@
+//! The narrow door through which the memory manager reaches the machine.
+
+use core::ptr::NonNull;
+use pagelab_abi::{control::Control, event::EventKind};
+
+/// What the memory manager needs of a machine. The guest kernel implements it with page tables
+/// and ports, host tests with a vector.
+pub trait Machine: Sync {
+    /// Number of the CPU that runs the caller, below [`crate::MAX_CPUS`]. The caller cannot move
+    /// to another CPU while it is inside the memory manager.
+    fn cpu(&self) -> usize;
+
+    /// Virtual address of a frame in the direct map, or none if the frame (HIGHMEM) is outside.
+    fn direct_map(&self, pfn: u32) -> Option<NonNull<u8>>;
+
+    /// The frame that a virtual address of the direct map belongs to, or none if the address is
+    /// not in the direct map.
+    fn virt_to_pfn(&self, address: usize) -> Option<u32>;
+
+    /// Maps a frame into a window of this CPU, or returns its place in the direct map. Windows
+    /// nest: the last one mapped is the first one unmapped. None if all windows are in use.
+    fn kmap_local(&self, pfn: u32) -> Option<NonNull<u8>>;
+
+    /// Gives back what [`Self::kmap_local`] returned last on this CPU.
+    ///
+    /// # Safety
+    /// `window` came from the latest unmatched `kmap_local` on this CPU and is not used again.
+    unsafe fn kunmap_local(&self, window: NonNull<u8>);
+
+    /// One tick of the event clock. May not return before the host has looked at the guest, so
+    /// it is called when the structures are consistent, and never under a lock.
+    fn event(&self, kind: EventKind, a: u64, b: u64);
+
+    /// What the host asks for, the fault attributes among it.
+    fn control(&self) -> &Control;
+
+    /// Called as the last resort before an allocation that may reclaim fails (Linux: the OOM
+    /// notifiers). Gives memory back, by [`crate::Mm::balloon_deflate`] for one, and says how many
+    /// pages that was.
+    fn out_of_memory(&self) -> u32 {
+        0
+    }
+
+    /// Called in each round of a wait for another CPU or for memory.
+    #[inline]
+    fn relax(&self) {
+        core::hint::spin_loop();
+    }
+}

@@ -1,0 +1,82 @@
+//! /proc/meminfo (Linux: fs/proc/meminfo.c, and `si_mem_available` of mm/show_mem.c).
+
+use crate::{Mm, machine::Machine};
+use core::{
+    fmt::{self, Write},
+    sync::atomic::Ordering::Relaxed,
+};
+use pagelab_abi::{
+    PAGE_SIZE,
+    vmstat::NodeStat,
+    zone::{WMARK_HIGH, WMARK_LOW, Zone, ZoneKind},
+};
+
+pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result {
+    let pages = |stat| mm.node_stat(stat).max(0).unsigned_abs();
+    let reclaimable = pages(NodeStat::SlabReclaimable);
+    let unreclaimable = pages(NodeStat::SlabUnreclaimable);
+    let total = sum(mm, managed);
+    let free = mm.free_pages_total();
+    let mut line = |name: &str, pages: u64| write_kib(out, name, pages * (PAGE_SIZE >> 10));
+    line("MemTotal:", total)?;
+    line("MemFree:", free)?;
+    line("MemAvailable:", available(mm, reclaimable))?;
+    line("Buffers:", 0)?;
+    line("Cached:", 0)?;
+    line("SwapCached:", 0)?;
+    if mm.zones().iter().any(is_highmem) {
+        let high_total = sum(mm, |zone| if is_highmem(zone) { managed(zone) } else { 0 });
+        let high_free = sum(mm, |zone| if is_highmem(zone) { is_free(zone) } else { 0 });
+        line("HighTotal:", high_total)?;
+        line("HighFree:", high_free)?;
+        line("LowTotal:", total - high_total)?;
+        line("LowFree:", free - high_free)?;
+    }
+    line("SwapTotal:", 0)?;
+    line("SwapFree:", 0)?;
+    line("KReclaimable:", reclaimable)?;
+    line("Slab:", reclaimable + unreclaimable)?;
+    line("SReclaimable:", reclaimable)?;
+    line("SUnreclaim:", unreclaimable)?;
+    write_kib(out, "KernelStack:", pages(NodeStat::KernelStack))?;
+    let mut line = |name: &str, pages: u64| write_kib(out, name, pages * (PAGE_SIZE >> 10));
+    line("PageTables:", pages(NodeStat::PageTablePages))?;
+    line("Balloon:", mm.balloon_pages())
+}
+
+fn write_kib(out: &mut dyn Write, name: &str, kib: u64) -> fmt::Result {
+    writeln!(out, "{name:<16}{kib:8} kB")
+}
+
+/// Pages that can be had without swapping: what is free above the reserves, and half of what is
+/// reclaimable, or all but the low watermarks of it.
+fn available<M: Machine>(mm: &Mm<M>, reclaimable: u64) -> u64 {
+    let reserve = sum(mm, |zone| {
+        let lowmem = zone.lowmem_reserve[..mm.zones().len()]
+            .iter()
+            .map(|reserve| u64::from(reserve.load(Relaxed)))
+            .max()
+            .unwrap_or(0);
+        (lowmem + u64::from(zone.watermark[WMARK_HIGH].load(Relaxed))).min(managed(zone))
+    });
+    let low = sum(mm, |zone| {
+        u64::from(zone.watermark[WMARK_LOW].load(Relaxed))
+    });
+    (mm.free_pages_total() + reclaimable - (reclaimable / 2).min(low)).saturating_sub(reserve)
+}
+
+fn sum<M: Machine>(mm: &Mm<M>, of: impl Fn(&Zone) -> u64) -> u64 {
+    mm.zones().iter().map(of).sum()
+}
+
+fn managed(zone: &Zone) -> u64 {
+    zone.managed.load(Relaxed).into()
+}
+
+fn is_free(zone: &Zone) -> u64 {
+    zone.free_pages.load(Relaxed).into()
+}
+
+fn is_highmem(zone: &Zone) -> bool {
+    zone.kind == ZoneKind::HighMem as u32
+}

@@ -1,0 +1,133 @@
+//! Getting memory back: by an allocation that needs it (direct), and ahead of time (kswapd)
+//! (Linux: mm/vmscan.c, `try_to_free_pages`, `balance_pgdat`).
+//!
+//! What can be reclaimed are the objects that shrinkers know. The pages that per-CPU lists hold
+//! are given back before.
+
+use crate::{
+    Mm, Order,
+    machine::Machine,
+    zone::watermark::{SWAP_CLUSTER_MAX, is_above},
+};
+use core::sync::atomic::Ordering::Relaxed;
+use pagelab_abi::{
+    event::EventKind,
+    gfp::Gfp,
+    vmstat::VmEvent,
+    zone::{WMARK_HIGH, WMARK_LOW, Zone},
+};
+
+/// Share of all objects that is looked at first: one in 2^12 (Linux: `DEF_PRIORITY`).
+const DEF_PRIORITY: u32 = 12;
+
+/// Runs in a row without success after which background reclaim is not woken any more, until
+/// direct reclaim has success (Linux: `pgdat_balanced`, `kswapd_failures`).
+pub(crate) const MAX_FAILURES: u32 = 16;
+
+/// First argument of the [`EventKind::Reclaim`] events of one who waits for others to free memory.
+pub const RECLAIM_WAIT: u64 = u32::MAX as u64;
+
+impl<M: Machine + 'static> Mm<M> {
+    /// Whether this CPU is inside reclaim, so that an allocation must not start it again.
+    pub(crate) fn is_reclaiming(&self) -> bool {
+        self.this_cpu().reclaim_depth.load(Relaxed) != 0
+    }
+
+    /// Counts an allocation that has to reclaim by itself.
+    pub(crate) fn count_stall(&self, kind: u8) {
+        const STALLS: [VmEvent; 5] = [
+            VmEvent::AllocstallDma,
+            VmEvent::AllocstallDma32,
+            VmEvent::AllocstallNormal,
+            VmEvent::AllocstallHigh,
+            VmEvent::AllocstallMovable,
+        ];
+        if let Some(&event) = STALLS.get(usize::from(kind)) {
+            self.count_event(event, 1);
+        }
+    }
+
+    /// Asks the shrinkers, ever harder, until a cluster of pages is free. Returns the pages that
+    /// were freed.
+    pub(crate) fn direct_reclaim(&self, gfp: Gfp) -> u32 {
+        self.reclaim(gfp, |freed| freed >= u64::from(SWAP_CLUSTER_MAX))
+    }
+
+    /// Asks the shrinkers at rising priority until `enough` says so of the pages freed.
+    fn reclaim(&self, gfp: Gfp, enough: impl Fn(u64) -> bool) -> u32 {
+        let cpu = self.this_cpu();
+        let before = cpu.event(VmEvent::Pgfree).load(Relaxed);
+        cpu.reclaim_depth.store(1, Relaxed);
+        let mut freed = 0;
+        for priority in (0..=DEF_PRIORITY).rev() {
+            self.shrink_slab(gfp, priority);
+            freed = cpu.event(VmEvent::Pgfree).load(Relaxed) - before;
+            if enough(freed) {
+                break;
+            }
+        }
+        // What was freed went into this CPU's lists.
+        self.drain_local_pages();
+        cpu.reclaim_depth.store(0, Relaxed);
+        if freed > 0 {
+            self.state.kswapd_failures.store(0, Relaxed);
+        }
+        freed as u32
+    }
+
+    /// One round of waiting for memory that others may free: an event, at which a device can give
+    /// memory back.
+    pub(crate) fn wait_for_memory(&self) {
+        self.machine.relax();
+        self.machine.event(EventKind::Reclaim, RECLAIM_WAIT, 0);
+    }
+
+    /// Asks for background reclaim.
+    pub(crate) fn wake_kswapd(&self, order: Order) {
+        let state = self.state;
+        if state.kswapd_failures.load(Relaxed) < MAX_FAILURES {
+            let wanted = state.kswapd_wake.load(Relaxed).max(1 + order.get());
+            state.kswapd_wake.store(wanted, Relaxed);
+        }
+    }
+
+    /// Whether background reclaim was asked for and not done yet.
+    #[inline]
+    pub fn kswapd_is_awake(&self) -> bool {
+        self.state.kswapd_wake.load(Relaxed) != 0
+    }
+
+    /// Background reclaim: if it was asked for, reclaims until all zones are above their high
+    /// watermark or nothing more is to be had. The kernel calls it where it could also wait, with
+    /// no lock held. True if it did something.
+    pub fn background_step(&self) -> bool {
+        let state = self.state;
+        if state.kswapd_wake.load(Relaxed) == 0 || self.is_reclaiming() {
+            return false;
+        }
+        state.kswapd_wake.store(0, Relaxed);
+        if self.is_balanced(WMARK_LOW) {
+            return false;
+        }
+        self.count_event(VmEvent::Pageoutrun, 1);
+        self.drain_all_pages();
+        if self.is_balanced(WMARK_HIGH) {
+            return true;
+        }
+        let freed = self.reclaim(Gfp::KERNEL, |_| self.is_balanced(WMARK_HIGH));
+        if freed == 0 {
+            let failures = state.kswapd_failures.load(Relaxed);
+            state.kswapd_failures.store(failures + 1, Relaxed);
+        }
+        true
+    }
+
+    /// Whether all zones that have memory are above a watermark.
+    fn is_balanced(&self, mark: usize) -> bool {
+        let above = |zone: &Zone| is_above(zone, 0, 0, zone.watermark[mark].load(Relaxed).into());
+        self.zones()
+            .iter()
+            .filter(|zone| zone.managed.load(Relaxed) > 0)
+            .all(above)
+    }
+}

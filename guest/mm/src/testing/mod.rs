@@ -1,0 +1,8 @@
+//! A machine made of host memory, for tests and benchmarks. Not part of the guest.
+
+mod arena;
+mod machine;
+mod vmas;
+
+pub use machine::{BenchMachine, TestMachine, boot, boot_with, violations, with_cpu};
+pub use vmas::VmaPool;

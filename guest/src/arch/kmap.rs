@@ -1,0 +1,62 @@
+//! Windows onto frames outside the direct map, a stack of them for each CPU.
+
+use super::layout::PAGE_SIZE;
+use core::{
+    ptr::NonNull,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
+use pagelab_abi::platform::{DIRECT_MAP, KMAP_BASE};
+use pagelab_mm::MAX_CPUS;
+use x86_64::{VirtAddr, instructions::tlb, structures::paging::PageTableFlags as Flags};
+
+/// Windows that one CPU can have open at once.
+const WINDOWS: usize = 16;
+
+const FLAGS: Flags = Flags::PRESENT
+    .union(Flags::WRITABLE)
+    .union(Flags::ACCESSED)
+    .union(Flags::DIRTY)
+    .union(Flags::NO_EXECUTE);
+
+/// Physical address of the page table behind [`KMAP_BASE`], which is in the direct map.
+static TABLE: AtomicU64 = AtomicU64::new(0);
+
+/// Windows open on each CPU.
+static DEPTH: [AtomicUsize; MAX_CPUS] = [const { AtomicUsize::new(0) }; MAX_CPUS];
+
+/// Names the page table. Once, at boot.
+pub(crate) fn init(table: u64) {
+    TABLE.store(table, Relaxed);
+}
+
+fn entry(window: usize) -> *mut u64 {
+    ((DIRECT_MAP + TABLE.load(Relaxed)) as *mut u64).wrapping_add(window)
+}
+
+/// Opens a window of a CPU onto a frame. None if all are open.
+pub(crate) fn open(cpu: usize, pfn: u32) -> Option<NonNull<u8>> {
+    let depth = DEPTH[cpu].load(Relaxed);
+    if depth == WINDOWS {
+        return None;
+    }
+    let window = cpu * WINDOWS + depth;
+    let frame = u64::from(pfn) * PAGE_SIZE;
+    // SAFETY: an entry of the kmap table, of a window that is closed: the CPU has not cached it.
+    unsafe { entry(window).write_volatile(frame | FLAGS.bits()) };
+    DEPTH[cpu].store(depth + 1, Relaxed);
+    NonNull::new((KMAP_BASE + window as u64 * PAGE_SIZE) as *mut u8)
+}
+
+/// Closes the window that a CPU opened last. Panics if it is not the one given.
+pub(crate) fn close(cpu: usize, address: NonNull<u8>) {
+    let depth = DEPTH[cpu].load(Relaxed);
+    let window = (address.as_ptr() as u64 - KMAP_BASE) / PAGE_SIZE;
+    assert!(
+        depth > 0 && window == (cpu * WINDOWS + depth - 1) as u64,
+        "kunmap_local: window {window} of CPU {cpu} is not the one opened last"
+    );
+    // SAFETY: an entry of the kmap table; the caller no longer uses the window.
+    unsafe { entry(window as usize).write_volatile(0) };
+    tlb::flush(VirtAddr::new_truncate(KMAP_BASE + window * PAGE_SIZE));
+    DEPTH[cpu].store(depth - 1, Relaxed);
+}

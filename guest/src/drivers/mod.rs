@@ -1,0 +1,4 @@
+//! Device drivers.
+
+pub(crate) mod balloon;
+pub(crate) mod virtio;

@@ -1,0 +1,41 @@
+//! Safe points: where the kernel holds nothing and looks at what the world wants of it.
+
+use crate::{
+    arch::interrupt,
+    drivers::balloon,
+    memory::{Memory, mm},
+    root, view,
+};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Events between two runs of background reclaim: what it frees has to be used up before it is
+/// worth another look at all caches.
+const BACKGROUND_EVENTS: u64 = 256;
+
+/// Event count from which background reclaim may run again.
+static BACKGROUND_DUE: AtomicU64 = AtomicU64::new(0);
+
+/// Serves raised interrupt lines, background reclaim, the balloon and the host's wish for views. A
+/// workload calls it after each step; with nothing to do it costs a few instructions.
+#[inline]
+pub(crate) fn pass() {
+    if interrupt::is_pending() {
+        balloon::interrupt(interrupt::take());
+    }
+    let mm = mm();
+    if mm.kswapd_is_awake() && root::events() >= BACKGROUND_DUE.load(Relaxed) {
+        background(mm);
+    }
+    balloon::work();
+    if root::control().views_wanted.load(Relaxed) != 0 {
+        view::show_wanted();
+    }
+}
+
+/// Kept out of line, as [`pass`] is in every step.
+#[cold]
+#[inline(never)]
+fn background(mm: &Memory) {
+    mm.background_step();
+    BACKGROUND_DUE.store(root::events() + BACKGROUND_EVENTS, Relaxed);
+}

@@ -1,0 +1,223 @@
+//! The arguments of the `pagelab` command.
+
+use crate::{
+    fault::FaultSpec,
+    scenario::{Inspection, StopAt, ZoneLimits, ZoneModel},
+    size::ByteSize,
+};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// A laboratory for memory management.
+///
+/// Boots a small kernel under KVM that does Linux-style memory management, watches its page
+/// tables, zones and slabs from outside, squeezes it, lets allocations fail, and judges what
+/// became of it. Without a command: `pagelab run`.
+#[derive(Debug, Parser)]
+#[command(name = "pagelab", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(super) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    /// Flags of `pagelab run`.
+    #[command(flatten)]
+    pub(super) run: RunArguments,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pagelab                                   the default scenario
+  pagelab run --memory 2G --zones x86_64    the same on another machine
+  pagelab run --fault fail_page_alloc,nth=7 --format json
+  pagelab run --stop-at 5000 --inspect pagetable,buddyinfo
+  pagelab run --workload buddy --save vm.core && pagelab inspect vm.core
+  pagelab doctor                            can this host run it, and how
+
+Exit status:
+  0 every audit held       1 an audit or a check failed
+  2 bad input, or a host that cannot run it
+  3 the guest panicked     4 triple fault   5 emulation failure
+  6 the guest hung         7 the guest found its machine unfit";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Boot the guest, run a workload, inspect, squeeze, judge.
+    Run(Box<RunArguments>),
+    /// Read the page tables and structures of a saved image.
+    Inspect(InspectArguments),
+    /// Tell what this host's /dev/kvm can do, and the remedy for what it cannot.
+    Doctor(DoctorArguments),
+    /// Measure what needs a VM, as ratios against a peer in the same run.
+    Bench(BenchArguments),
+    /// Print the JSON schema of the report that `--format json` writes.
+    Schema,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people: 80 columns, colours on a terminal.
+    #[default]
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Flags of `pagelab run`.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(super) struct RunArguments {
+    /// RAM of the machine, 16M to 64G.
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    pub(super) memory: ByteSize,
+    /// Zone model: DMA/NORMAL/HIGHMEM or DMA/DMA32/NORMAL/MOVABLE.
+    #[arg(long, value_name = "MODEL", default_value = "classic")]
+    pub(super) zones: ZoneModel,
+    /// Where the lower zones end, such as 16M,896M (classic) or 16M,4G (x86_64).
+    #[arg(long, value_name = "SIZE,SIZE")]
+    pub(super) zone_limits: Option<ZoneLimits>,
+    /// What the guest does; `--workload help` lists them.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(super) workload: String,
+    /// Seed of everything random.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Balloon pressure: a profile's name, or step:SIZE@EVENT,… and the like;
+    /// `--pressure help` lists them.
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) pressure: Option<String>,
+    /// Failing allocations: fail_page_alloc or failslab with Linux's knobs; may be repeated.
+    #[arg(long, value_name = "NAME,KNOB=VALUE,…")]
+    pub(super) fault: Vec<FaultSpec>,
+    /// What to print of the guest at the end, or at --stop-at.
+    #[arg(long, value_name = "WHAT,…", value_delimiter = ',')]
+    pub(super) inspect: Vec<Inspection>,
+    /// End the run at this event and inspect there.
+    #[arg(long, value_name = "EVENT")]
+    pub(super) stop_at: Option<StopAt>,
+    /// How the report is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) color: Colour,
+    /// Save the machine's memory and registers at the end as an ELF core.
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
+    /// Boot another PVH kernel than the built-in guest.
+    #[arg(long, value_name = "FILE")]
+    pub(super) kernel: Option<PathBuf>,
+    /// Slab debugging by Linux's letters: F sanity, Z red zones, P poison, U users.
+    #[arg(long, value_name = "FZPU", value_parser = slab_debug)]
+    pub(super) slab_debug: Option<String>,
+    /// Show the guest's serial console on standard error as it runs.
+    #[arg(long)]
+    pub(super) console: bool,
+    /// Seconds without any sign of life after which the guest counts as hung.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) watchdog: u64,
+    /// Seconds after which the run ends as hung, whatever the guest does.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub(super) time_limit: u64,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  pagelab run --memory 64M --zone-limits 16M,48M
+  pagelab run --workload buddy --pressure step:512M@1000,0@4000
+  pagelab run --fault failslab,cache=kmalloc-64,probability=10,times=5
+  pagelab run --stop-at page_alloc,nth=3,min-order=2 --inspect buddyinfo";
+
+/// Flags of `pagelab inspect`.
+#[derive(Debug, Args)]
+pub(super) struct InspectArguments {
+    /// An ELF core (of `pagelab run --save`, or of QEMU's dump-guest-memory), or raw memory.
+    pub(super) image: PathBuf,
+    /// What to print.
+    #[arg(long, value_name = "WHAT,…", value_delimiter = ',')]
+    pub(super) inspect: Vec<Inspection>,
+    /// Page-table root, for an image that does not tell; hexadecimal with 0x, or decimal.
+    #[arg(long, value_name = "ADDRESS", value_parser = number)]
+    pub(super) cr3: Option<u64>,
+    /// CR0, for an image that does not tell.
+    #[arg(long, value_name = "BITS", value_parser = number)]
+    pub(super) cr0: Option<u64>,
+    /// CR4, for an image that does not tell.
+    #[arg(long, value_name = "BITS", value_parser = number)]
+    pub(super) cr4: Option<u64>,
+    /// EFER, for an image that does not tell.
+    #[arg(long, value_name = "BITS", value_parser = number)]
+    pub(super) efer: Option<u64>,
+    /// How the report is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) color: Colour,
+}
+
+/// Flags of `pagelab doctor`.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArguments {
+    /// How the findings are written.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Subject {
+    /// Boot and exit, beside a machine whose CPU halts at once.
+    ColdStart,
+    /// Memory of the VMM itself, beside what the guest touched.
+    Footprint,
+    /// Taking touched memory back through the balloon, beside a bare madvise.
+    Reclaim,
+    /// The default scenario, beside the same machine that only boots.
+    Scenario,
+}
+
+/// Flags of `pagelab bench`.
+#[derive(Debug, Args)]
+pub(super) struct BenchArguments {
+    /// What to measure; all if none is named.
+    #[arg(value_enum)]
+    pub(super) what: Vec<Subject>,
+    /// Runs of each side, of which the median counts.
+    #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) runs: u32,
+}
+
+/// Letters of `slab_debug`, or `-` for none.
+fn slab_debug(text: &str) -> Result<String, String> {
+    let known = text == "-" || (!text.is_empty() && text.chars().all(|it| "FZPU".contains(it)));
+    if known {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "'{text}' has other letters than F (sanity checks), Z (red zones), P (poison) and U \
+         (user tracking); write some of these, or - for none"
+    ))
+}
+
+/// A number in decimal, or in hexadecimal after 0x.
+fn number(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u64::from_str_radix(&digits.replace('_', ""), 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| format!("'{text}' is not a number; write 0x1000 or 4096"))
+}

@@ -1,0 +1,96 @@
+//! `pagelab run`.
+
+use super::{
+    args::{Format, RunArguments},
+    exit_status,
+    output::{self, Failure},
+};
+use crate::{
+    pressure::{NAMED, PressureProfile},
+    report::Human,
+    scenario::{self, ConfigError, RunConfig},
+};
+use pagelab_abi::workload::WORKLOADS;
+use std::{fmt::Write, process::ExitCode, time::Duration};
+
+/// Runs one experiment and reports it.
+pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
+    if arguments.workload == "help" {
+        return list_workloads();
+    }
+    if arguments.pressure.as_deref() == Some("help") {
+        return list_profiles();
+    }
+    let report = scenario::run(&config(arguments)?)?;
+    match arguments.format {
+        Format::Json => {
+            output::json(&report)?;
+        }
+        Format::Human => {
+            output::text(&Human::new(&report, output::paint(arguments.color)).to_string())?;
+        }
+    }
+    Ok(exit_status::of(report.verdict))
+}
+
+/// What the arguments mean, or which of them cannot be meant.
+fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
+    let names: Vec<&str> = WORKLOADS.iter().map(|workload| workload.name).collect();
+    if !names.contains(&arguments.workload.as_str()) {
+        return Err(ConfigError::unknown("workload", &arguments.workload, &names).into());
+    }
+    let pressure = arguments
+        .pressure
+        .as_deref()
+        .map(|text| PressureProfile::parse(text, arguments.memory))
+        .transpose()?;
+    Ok(RunConfig {
+        memory: arguments.memory,
+        zones: arguments.zones,
+        zone_limits: arguments.zone_limits,
+        workload: arguments.workload.clone(),
+        seed: arguments.seed,
+        pressure,
+        faults: arguments.fault.clone(),
+        inspect: arguments.inspect.clone(),
+        stop_at: arguments.stop_at,
+        kernel: arguments.kernel.clone(),
+        save: arguments.save.clone(),
+        slab_debug: arguments.slab_debug.clone(),
+        console: arguments.console,
+        watchdog: Duration::from_secs(arguments.watchdog),
+        time_limit: Duration::from_secs(arguments.time_limit),
+    })
+}
+
+fn list_workloads() -> Result<ExitCode, Failure> {
+    let mut text = String::from("Workloads:\n");
+    for workload in WORKLOADS.iter().filter(|workload| !workload.test) {
+        writeln!(text, "  {:<14} {}", workload.name, workload.description)?;
+    }
+    text.push_str("\nFor tests of the laboratory itself:\n");
+    for workload in WORKLOADS.iter().filter(|workload| workload.test) {
+        writeln!(text, "  {:<14} {}", workload.name, workload.description)?;
+    }
+    output::text(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list_profiles() -> Result<ExitCode, Failure> {
+    let mut text = String::from("Pressure profiles:\n");
+    for profile in NAMED {
+        writeln!(text, "  {:<10} {}", profile.name, profile.about)?;
+        writeln!(text, "  {:<10}   {}", "", profile.text)?;
+    }
+    text.push_str(
+        "\nOr write one, segments joined by '+':\n  \
+         step:AMOUNT@EVENT,…                         step:512M@1000,0@4000\n  \
+         ramp:FROM-TO@START..END/STEPS               ramp:0-90%@0..5000/20\n  \
+         sawtooth:PEAK@START..END*TEETH/STEPS        sawtooth:80%@0..9000*3/5\n  \
+         trace:FILE                                  lines of EVENT AMOUNT\n\n\
+         An AMOUNT is a size, or a share of the machine's memory. Events count from the\n\
+         beginning of the workload's pressure phase, or from the end of boot.\n",
+    );
+    output::text(&text)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,93 @@
+//! From a fault specification to the attribute in the guest's root page.
+
+use super::{FaultKind, FaultSpec};
+use pagelab_abi::{fault::FaultAttr, root::Root};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What an injector has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Injected {
+    /// Candidates that it has looked at while armed.
+    pub seen: u64,
+    /// Failures that it has injected.
+    pub injected: u64,
+}
+
+impl FaultKind {
+    /// This kind's attribute.
+    pub const fn attr(self, root: &Root) -> &FaultAttr {
+        match self {
+            Self::FailPageAlloc => &root.control.fail_page_alloc,
+            Self::Failslab => &root.control.failslab,
+        }
+    }
+}
+
+/// Reads an injector's counts from a copy of the root page.
+pub fn read(root: &Root, kind: FaultKind) -> Injected {
+    let attr = kind.attr(root);
+    Injected {
+        seen: attr.seen.load(Relaxed),
+        injected: attr.injected.load(Relaxed),
+    }
+}
+
+/// The attribute that arms `spec`. The counts so far are carried over; the generator is seeded
+/// from the run's seed and the kind, so that two injectors do not draw the same numbers.
+pub fn arm(spec: &FaultSpec, seed: u64, so_far: Injected) -> FaultAttr {
+    let mut attr = FaultAttr::new();
+    *attr.probability.get_mut() = spec.probability;
+    *attr.interval.get_mut() = spec.interval;
+    *attr.times.get_mut() = spec.times;
+    *attr.space.get_mut() = spec.space;
+    *attr.min_order.get_mut() = spec.min_order;
+    *attr.gfp_filter.get_mut() = spec.gfp.bits();
+    *attr.nth.get_mut() = spec.nth;
+    attr.cache[..spec.cache.len()].copy_from_slice(spec.cache.as_bytes());
+    *attr.seen.get_mut() = so_far.seen;
+    *attr.injected.get_mut() = so_far.injected;
+    *attr.rng.get_mut() =
+        (seed ^ ((spec.kind as u64 + 1) << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    attr
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_knob_arrives() {
+        let spec: FaultSpec =
+            "failslab,nth=7,probability=5,interval=2,times=3,space=64,gfp=ZERO,cache=kmalloc-8"
+                .parse()
+                .unwrap();
+        let mut root = Root::new();
+        root.control.failslab = arm(
+            &spec,
+            1,
+            Injected {
+                seen: 10,
+                injected: 2,
+            },
+        );
+        let attr = FaultKind::Failslab.attr(&root);
+        assert_eq!(attr.nth.load(Relaxed), 7);
+        assert_eq!(attr.probability.load(Relaxed), 5);
+        assert_eq!(attr.interval.load(Relaxed), 2);
+        assert_eq!(attr.times.load(Relaxed), 3);
+        assert_eq!(attr.space.load(Relaxed), 64);
+        assert_eq!(
+            attr.gfp_filter.load(Relaxed),
+            pagelab_abi::gfp::Gfp::ZERO.bits()
+        );
+        assert_eq!(&attr.cache[..10], b"kmalloc-8\0");
+        assert_eq!(
+            read(&root, FaultKind::Failslab),
+            Injected {
+                seen: 10,
+                injected: 2
+            }
+        );
+        assert_eq!(read(&root, FaultKind::FailPageAlloc), Injected::default());
+    }
+}

@@ -1,0 +1,144 @@
+//! Audits: what must hold of a guest that stands at an event, whatever happened before.
+//!
+//! Each audit is one file with its name, what it checks, and a test in which it fires. An audit
+//! that cannot be made is skipped and says why; that is never a pass.
+
+mod baseline;
+mod buddies_merged;
+mod census;
+mod fault_accounting;
+mod frames_accounted;
+mod free_list_links;
+mod guest_views;
+mod leak;
+mod no_overlap;
+mod pageblock_types;
+mod pcp_lists;
+mod refcounts;
+mod slab_debug;
+mod slab_frames;
+mod slab_lists;
+mod slab_objects;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod vmstat_consistent;
+mod watermarks;
+mod zone_free_count;
+
+pub use baseline::Baseline;
+pub use census::{Census, ZoneCensus};
+pub use fault_accounting::{FaultAccount, fault_accounting};
+pub use guest_views::guest_view;
+pub use leak::leak;
+pub use summary::{Relief, ZoneSummary, relief, zones};
+
+use super::{
+    AuditResult, Findings,
+    decode::{Cache, DecodeError, Snapshot},
+    image::PhysMem,
+};
+
+/// What every audit gets: a guest's structures, with what several audits need worked out once.
+struct Guest<'s> {
+    snapshot: &'s Snapshot<'s>,
+    census: Census,
+    caches: Result<Vec<Cache>, DecodeError>,
+}
+
+impl<'s> Guest<'s> {
+    fn new(snapshot: &'s Snapshot<'s>) -> Self {
+        Self {
+            snapshot,
+            census: Census::of(snapshot),
+            caches: snapshot.caches(),
+        }
+    }
+
+    /// The caches, or why an audit of them is skipped.
+    fn caches(&self) -> Result<&[Cache], Skip> {
+        match &self.caches {
+            Ok(caches) => Ok(caches),
+            Err(error) => Err(Skip(format!("the slab caches cannot be decoded: {error}"))),
+        }
+    }
+}
+
+/// Why an audit could not be made.
+struct Skip(String);
+
+/// One audit.
+struct Audit {
+    name: &'static str,
+    checks: &'static str,
+    run: fn(&Guest<'_>, &mut Findings) -> Result<(), Skip>,
+}
+
+impl Audit {
+    fn of(&self, guest: &Guest<'_>) -> AuditResult {
+        let mut findings = Findings::new();
+        match (self.run)(guest, &mut findings) {
+            Err(Skip(why)) if findings.total() == 0 => {
+                AuditResult::skipped(self.name, self.checks, why)
+            }
+            // What was found before the audit had to stop is found all the same.
+            _ => findings.into_result(self.name, self.checks),
+        }
+    }
+}
+
+/// All audits that need nothing but one moment's memory, in the order of the report.
+const AUDITS: [&Audit; 14] = [
+    &frames_accounted::AUDIT,
+    &no_overlap::AUDIT,
+    &buddies_merged::AUDIT,
+    &free_list_links::AUDIT,
+    &zone_free_count::AUDIT,
+    &watermarks::AUDIT,
+    &pcp_lists::AUDIT,
+    &pageblock_types::AUDIT,
+    &refcounts::AUDIT,
+    &slab_lists::AUDIT,
+    &slab_objects::AUDIT,
+    &slab_frames::AUDIT,
+    &slab_debug::AUDIT,
+    &vmstat_consistent::AUDIT,
+];
+
+/// Name of the audit that tells whether there is anything to audit.
+const DECODE: (&str, &str) = (
+    "decode",
+    "the root page, the memory manager's state and the slab caches can be decoded",
+);
+
+/// Makes all audits that need nothing but one moment's memory, on the guest whose root page is at
+/// `root_gpa`. If its structures cannot be decoded, `decode` says why and the others are skipped.
+pub fn all(mem: &dyn PhysMem, root_gpa: u64) -> Vec<AuditResult> {
+    match Snapshot::read(mem, root_gpa) {
+        Ok(snapshot) => of_snapshot(&snapshot),
+        Err(error) => undecodable(&error),
+    }
+}
+
+/// As [`all`], for a guest that is decoded already.
+pub fn of_snapshot(snapshot: &Snapshot<'_>) -> Vec<AuditResult> {
+    let guest = Guest::new(snapshot);
+    let mut decoded = Findings::new();
+    if let Err(error) = &guest.caches {
+        decoded.add(|| error.to_string());
+    }
+    let decoded = decoded.into_result(DECODE.0, DECODE.1);
+    let audits = AUDITS.iter().map(|audit| audit.of(&guest));
+    std::iter::once(decoded).chain(audits).collect()
+}
+
+/// The results for a guest whose structures cannot be decoded.
+pub fn undecodable(error: &DecodeError) -> Vec<AuditResult> {
+    let mut findings = Findings::new();
+    findings.add(|| error.to_string());
+    let why = format!("the guest cannot be decoded: {error}");
+    let skipped = |audit: &&Audit| AuditResult::skipped(audit.name, audit.checks, &why);
+    std::iter::once(findings.into_result(DECODE.0, DECODE.1))
+        .chain(AUDITS.iter().map(skipped))
+        .collect()
+}

@@ -1,0 +1,33 @@
+//! Decoders of the guest's structures, from raw guest-physical memory.
+//!
+//! Nothing read here is trusted: every index is checked, every walk is bounded by the number of
+//! frames, and what does not fit is a [`DecodeError`] or a fault that names the place. [`Snapshot`]
+//! is the way in.
+
+mod block;
+mod error;
+mod frame_set;
+mod free_list;
+mod mem_map;
+mod pageblock;
+mod pcp;
+mod region;
+mod slab;
+mod snapshot;
+mod vmstat;
+mod zone;
+
+pub use block::{Block, BlockFault, BlockFaultKind, BlockState, Blocks};
+pub use error::DecodeError;
+pub use frame_set::FrameSet;
+pub use free_list::{ListFault, ListId};
+pub use mem_map::{Descriptor, MemMap, pfn_to_gpa};
+pub use pageblock::{Pageblock, Pageblocks};
+pub use pcp::{Cpu, Pcp, PcpFault, pcp_lists};
+pub use region::{Frames, Regions};
+pub use slab::{Cache, MAX_CACHES, Magazine, Slab, SlabFault, SlabListHead, States, Track};
+pub use snapshot::Snapshot;
+pub use vmstat::VmStat;
+pub use zone::{FreeListHead, Zone};
+
+pub(in crate::inspect) use free_list::Described;

@@ -1,0 +1,83 @@
+//! /proc/meminfo (Linux fs/proc/meminfo.c, `meminfo_proc_show`).
+
+use pagelab_abi::{
+    PAGE_SIZE,
+    vmstat::NodeStat,
+    zone::{WMARK_HIGH, WMARK_LOW, ZoneKind},
+};
+
+use crate::inspect::decode::{Snapshot, Zone};
+
+pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
+    let reclaimable = snapshot.vmstat.node(NodeStat::SlabReclaimable);
+    let unreclaimable = snapshot.vmstat.node(NodeStat::SlabUnreclaimable);
+    let is_high = |zone: &&Zone| zone.kind == ZoneKind::HighMem;
+    let managed: u64 = snapshot.zones.iter().map(|zone| zone.managed).sum();
+    let free = snapshot.free_pages();
+
+    let mut lines = vec![
+        ("MemTotal:", pages(managed)),
+        ("MemFree:", pages(free)),
+        ("MemAvailable:", pages(available(snapshot))),
+        ("Buffers:", 0),
+        ("Cached:", 0),
+        ("SwapCached:", 0),
+    ];
+    if snapshot.zones.iter().any(|zone| is_high(&zone)) {
+        let high = || snapshot.zones.iter().filter(is_high);
+        let high_managed: u64 = high().map(|zone| zone.managed).sum();
+        let high_free: u64 = high().map(|zone| zone.free).sum();
+        lines.extend([
+            ("HighTotal:", pages(high_managed)),
+            ("HighFree:", pages(high_free)),
+            ("LowTotal:", pages(managed - high_managed)),
+            ("LowFree:", pages(free - high_free)),
+        ]);
+    }
+    lines.extend([
+        ("SwapTotal:", 0),
+        ("SwapFree:", 0),
+        ("KReclaimable:", pages(reclaimable)),
+        ("Slab:", pages(reclaimable.saturating_add(unreclaimable))),
+        ("SReclaimable:", pages(reclaimable)),
+        ("SUnreclaim:", pages(unreclaimable)),
+        ("KernelStack:", snapshot.vmstat.node(NodeStat::KernelStack)),
+        (
+            "PageTables:",
+            pages(snapshot.vmstat.node(NodeStat::PageTablePages)),
+        ),
+        ("Balloon:", pages(snapshot.balloon_pages())),
+    ]);
+    lines
+        .into_iter()
+        .map(|(name, kib)| format!("{name:<16}{kib:>8} kB\n"))
+        .collect()
+}
+
+/// Pages in KiB.
+fn pages(count: u64) -> u64 {
+    count.saturating_mul(PAGE_SIZE >> 10)
+}
+
+/// Pages that could be had without swapping (Linux mm/show_mem.c, `si_mem_available`).
+fn available(snapshot: &Snapshot<'_>) -> u64 {
+    // `calculate_totalreserve_pages`
+    let reserved: u64 = snapshot
+        .zones
+        .iter()
+        .map(|zone| {
+            let reserve = zone.lowmem_reserve.into_iter().max().unwrap_or(0);
+            (reserve + zone.watermark[WMARK_HIGH]).min(zone.managed)
+        })
+        .sum();
+    let low: u64 = snapshot
+        .zones
+        .iter()
+        .map(|zone| zone.watermark[WMARK_LOW])
+        .sum();
+    let reclaimable = snapshot.vmstat.node(NodeStat::SlabReclaimable);
+    // Half of it, or up to the low watermark, is assumed to stay in use.
+    let can_go = reclaimable - (reclaimable / 2).min(low);
+    let available = i128::from(snapshot.free_pages()) - i128::from(reserved) + i128::from(can_go);
+    available.clamp(0, i128::from(u64::MAX)) as u64
+}

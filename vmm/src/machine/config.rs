@@ -1,0 +1,60 @@
+//! What a machine is made of.
+
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::kernel::Kernel;
+
+/// What a machine is made of.
+pub struct MachineConfig {
+    /// Bytes of RAM: a page multiple from [`super::MIN_MEMORY`] to [`super::MAX_MEMORY`].
+    pub memory: u64,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Initial ramfs, handed to the kernel as its first module.
+    pub initramfs: Option<PathBuf>,
+    /// Command line. The machine adds what announces its own devices.
+    pub cmdline: String,
+    /// How long the guest may go without a memory event and without ringing the doorbell before
+    /// the run ends as hung; zero means for ever.
+    pub watchdog: Duration,
+    /// How long after its first [`super::Machine::run`] the machine may go on in all, whatever the
+    /// guest does; none means for ever. Looked at on each run and each quarter of `watchdog`.
+    pub time_limit: Option<Duration>,
+    /// Whether there is a virtio-balloon.
+    pub balloon: bool,
+    /// Gets the serial console's output as well, line by line.
+    pub console: Option<Box<dyn Write + Send>>,
+}
+
+impl MachineConfig {
+    /// A machine with 1 GiB, a balloon, a watchdog of 10 s and a time limit of one hour.
+    pub fn new(kernel: Kernel) -> Self {
+        Self {
+            memory: 1 << 30,
+            kernel,
+            initramfs: None,
+            cmdline: String::new(),
+            watchdog: Duration::from_secs(10),
+            time_limit: Some(Duration::from_secs(3600)),
+            balloon: true,
+            console: None,
+        }
+    }
+}
+
+impl fmt::Debug for MachineConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MachineConfig")
+            .field("memory", &self.memory)
+            .field("kernel", &self.kernel)
+            .field("initramfs", &self.initramfs)
+            .field("cmdline", &self.cmdline)
+            .field("watchdog", &self.watchdog)
+            .field("time_limit", &self.time_limit)
+            .field("balloon", &self.balloon)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,70 @@
+//! Puts the devices where the platform contract has them, and announces them to the guest.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::sync::Arc;
+
+use pagelab_abi::platform::{
+    CMDLINE_VIRTIO_MMIO, DOORBELL_PORT, EXIT_PORT, MMIO_BASE, ROOT_PORT, SERIAL_IRQ, SERIAL_PORT,
+    VIRTIO_MMIO_SIZE,
+};
+
+use super::error::MachineError;
+use super::memory::GuestMemory;
+use crate::devices::balloon::{Balloon, BalloonDevice};
+use crate::devices::bus::Bus;
+use crate::devices::doorbell::{DOORBELL_PORTS, DoorbellPort, RootPort};
+use crate::devices::exit::{EXIT_PORTS, ExitPort};
+use crate::devices::irq::IrqLines;
+use crate::devices::serial::{ConsoleOutput, SERIAL_PORTS, SerialConsole};
+use crate::devices::{Shared, shared};
+
+/// The balloon of a machine.
+pub type MachineBalloon = BalloonDevice<GuestMemory>;
+
+/// Bytes kept of the serial console's output.
+const CONSOLE_TAIL: usize = 64 << 10;
+
+/// Interrupt line of the balloon: the first after the serial console's.
+const BALLOON_IRQ: u32 = SERIAL_IRQ + 1;
+
+/// The bus of the ports, and what is written to the console.
+pub(super) fn ports(
+    irqs: &IrqLines,
+    tee: Option<Box<dyn Write + Send>>,
+) -> Result<(Bus, Shared<ConsoleOutput>), MachineError> {
+    let mut output = ConsoleOutput::new(CONSOLE_TAIL);
+    if let Some(tee) = tee {
+        output = output.with_tee(tee);
+    }
+    let serial = SerialConsole::new(irqs.line(SERIAL_IRQ)?, output);
+    let output = serial.output();
+    let mut bus = Bus::new();
+    bus.insert("serial", SERIAL_PORT.into(), SERIAL_PORTS, shared(serial))?;
+    bus.insert("exit", EXIT_PORT.into(), EXIT_PORTS, shared(ExitPort))?;
+    let doorbell = shared(DoorbellPort::new());
+    bus.insert("doorbell", DOORBELL_PORT.into(), DOORBELL_PORTS, doorbell)?;
+    let root = shared(RootPort::new());
+    bus.insert("root", ROOT_PORT.into(), DOORBELL_PORTS, root)?;
+    Ok((bus, output))
+}
+
+/// Puts the balloon at the start of the device hole.
+pub(super) fn balloon(
+    irqs: &IrqLines,
+    memory: &GuestMemory,
+    mmio: &mut Bus,
+    cmdline: &mut String,
+) -> Result<Shared<MachineBalloon>, MachineError> {
+    let irq = irqs.line(BALLOON_IRQ)?;
+    let balloon = BalloonDevice::new(Balloon::new(), Arc::new(memory.clone()), irq);
+    let balloon = shared(balloon);
+    mmio.insert("balloon", MMIO_BASE, VIRTIO_MMIO_SIZE, balloon.clone())?;
+    // Writing to a string cannot fail.
+    let _ = write!(
+        cmdline,
+        " {CMDLINE_VIRTIO_MMIO}={}K@{MMIO_BASE:#x}:{BALLOON_IRQ}",
+        VIRTIO_MMIO_SIZE >> 10
+    );
+    Ok(balloon)
+}

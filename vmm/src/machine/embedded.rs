@@ -1,0 +1,12 @@
+//! The guest's kernel, built by build.rs and carried in the program.
+
+/// Gives the bytes the alignment of an ELF header, which `include_bytes!` does not.
+#[repr(C, align(16))]
+struct Aligned<T: ?Sized>(T);
+
+static KERNEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("PAGELAB_GUEST_ELF")));
+
+/// The ELF.
+pub fn kernel() -> &'static [u8] {
+    &KERNEL.0
+}

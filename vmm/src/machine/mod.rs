@@ -1,0 +1,53 @@
+//! The virtual machine: KVM, memory, boot, one vCPU, and what is left of a guest that crashed.
+//!
+//! [`Machine::new`] builds it, [`Machine::run`] runs the guest to its next [`Stop`]. Between two
+//! runs the host reads and writes the guest's memory; the guest stands still.
+//!
+//! * [`memory`]: where RAM is. [`kernel`], [`boot`]: how the guest starts (PVH).
+//! * [`host`]: /dev/kvm and what can be wrong with it. [`doctor`]: the same, asked for.
+//! * `devices`: what the guest finds at its ports and in the hole below 4 GiB.
+//! * `run`: the loop. `watchdog`: ends it. `vcpu`, `cpuid`, [`registers`]: the CPU.
+//! * [`root`]: the page through which host and guest talk.
+//! * [`crash`]: registers, failing instruction and backtrace of a guest that came to grief.
+//! * [`embedded`]: the guest's kernel that the program carries.
+//! * [`testing`]: whether tests that need KVM can run here, and guests of a few instructions.
+
+//!
+//! One thread does it all; there are no locks but those of `devices`.
+
+pub mod boot;
+mod config;
+mod cpuid;
+pub mod crash;
+mod devices;
+pub mod doctor;
+pub mod embedded;
+mod error;
+#[cfg(test)]
+mod guest_tests;
+pub mod host;
+pub mod kernel;
+#[expect(
+    clippy::module_inception,
+    reason = "the machine is the subject of `machine`"
+)]
+mod machine;
+pub mod memory;
+pub mod registers;
+pub mod root;
+mod run;
+mod stop;
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod tiny;
+mod vcpu;
+mod watchdog;
+
+pub use config::MachineConfig;
+pub use devices::MachineBalloon;
+pub use error::MachineError;
+pub use kernel::Kernel;
+pub use machine::{FirstLine, Machine};
+pub use memory::{GuestMemory, MAX_MEMORY, MIN_MEMORY};
+pub use stop::Stop;

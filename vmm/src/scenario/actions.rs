@@ -1,0 +1,183 @@
+//! What the host does to the guest, and the account of it.
+
+use super::{
+    RunError,
+    agenda::{Action, Agenda},
+};
+use crate::{
+    fault::{self, FaultKind, FaultSpec, Injected},
+    machine::Machine,
+    pressure::{PressureProfile, Sample},
+};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Samples taken between the first and the last step of a pressure profile.
+const SAMPLES: u64 = 48;
+
+/// Events between two looks at a balloon that should be empty, and looks at most.
+const WAIT: u64 = 100;
+const MAX_WAITS: u64 = 64;
+
+/// The acts so far.
+#[derive(Debug)]
+pub(super) struct Actions {
+    seed: u64,
+    /// Every fault that was armed, in order.
+    pub(super) armed: Vec<FaultSpec>,
+    /// The profile that was followed.
+    pub(super) profile: Option<PressureProfile>,
+    /// Requested beside achieved.
+    pub(super) samples: Vec<Sample>,
+    /// What the balloon is asked for now, in bytes.
+    requested: u64,
+    /// How often the end of the profile was put off for a balloon that was not empty.
+    waits: u64,
+    /// Failures that the workload had seen when the first fault was armed: pages, objects.
+    failed_before: Option<(u64, u64)>,
+}
+
+impl Actions {
+    /// No acts yet.
+    pub(super) const fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            armed: Vec::new(),
+            profile: None,
+            samples: Vec::new(),
+            requested: 0,
+            waits: 0,
+            failed_before: None,
+        }
+    }
+
+    /// Enters a profile into the agenda, its events counted from `start`, and tells the workload
+    /// to go on until it is over.
+    pub(super) fn begin_pressure(
+        &mut self,
+        machine: &Machine,
+        agenda: &mut Agenda,
+        profile: &PressureProfile,
+        start: u64,
+    ) -> Result<(), RunError> {
+        let steps = profile.steps();
+        let length = profile.length().max(1);
+        for step in steps {
+            agenda.add(
+                start.saturating_add(step.event),
+                Action::Balloon(step.target),
+            );
+        }
+        for sample in 0..=SAMPLES {
+            let offset = (u128::from(length) * u128::from(sample) / u128::from(SAMPLES)) as u64;
+            agenda.add(start.saturating_add(offset), Action::Sample);
+        }
+        agenda.add(start.saturating_add(length), Action::PressureOver);
+        machine.root_page()?.set_pressure_active(true)?;
+        self.profile = Some(profile.clone());
+        Ok(())
+    }
+
+    /// Does one thing now.
+    pub(super) fn carry_out(
+        &mut self,
+        machine: &Machine,
+        agenda: &mut Agenda,
+        action: &Action,
+        now: u64,
+    ) -> Result<(), RunError> {
+        match action {
+            Action::Balloon(target) => {
+                self.requested = *target;
+                set_balloon(machine, *target);
+            }
+            Action::Sample => self.sample(machine, now),
+            Action::PressureOver => self.end_pressure(machine, agenda, now)?,
+            Action::Arm(spec) => {
+                let progress = &machine.root()?.progress;
+                self.failed_before.get_or_insert((
+                    progress.pages_failed.load(Relaxed),
+                    progress.objects_failed.load(Relaxed),
+                ));
+                self.armed.push(spec.clone());
+                self.arm(machine, spec)?;
+            }
+            Action::End => {}
+        }
+        Ok(())
+    }
+
+    /// Asks for everything back and lets the workload go on until the balloon is empty, but not for
+    /// ever: a guest that keeps its balloon is seen in the samples.
+    fn end_pressure(
+        &mut self,
+        machine: &Machine,
+        agenda: &mut Agenda,
+        now: u64,
+    ) -> Result<(), RunError> {
+        self.requested = 0;
+        set_balloon(machine, 0);
+        let held = machine.balloon().map_or(0, |balloon| balloon.actual());
+        if held > 0 && self.waits < MAX_WAITS {
+            self.waits += 1;
+            agenda.add(now.saturating_add(WAIT), Action::Sample);
+            agenda.add(now.saturating_add(WAIT), Action::PressureOver);
+            return Ok(());
+        }
+        machine.root_page()?.set_pressure_active(false)?;
+        Ok(())
+    }
+
+    /// Notes requested beside achieved.
+    fn sample(&mut self, machine: &Machine, event: u64) {
+        self.samples.push(Sample {
+            event,
+            requested: self.requested,
+            achieved: machine.balloon().map_or(0, |balloon| balloon.actual()),
+            available: super::observe::free_bytes(machine),
+        });
+    }
+
+    fn arm(&self, machine: &Machine, spec: &FaultSpec) -> Result<(), RunError> {
+        let page = machine.root_page()?;
+        let root = page.read()?;
+        let so_far = fault::read(&root, spec.kind);
+        let attr = fault::arm(spec, self.seed, so_far);
+        match spec.kind {
+            FaultKind::FailPageAlloc => page.set_fail_page_alloc(attr)?,
+            FaultKind::Failslab => page.set_failslab(attr)?,
+        }
+        Ok(())
+    }
+
+    /// Lets all allocations succeed again, without a trace in the account.
+    pub(super) fn disarm_all(&self, machine: &Machine) -> Result<(), RunError> {
+        FaultKind::ALL
+            .into_iter()
+            .try_for_each(|kind| self.arm(machine, &FaultSpec::new(kind)))
+    }
+
+    /// Failures of this kind that the workload had seen before the first fault was armed.
+    pub(super) fn failed_before(&self, kind: FaultKind) -> u64 {
+        let (pages, objects) = self.failed_before.unwrap_or_default();
+        match kind {
+            FaultKind::FailPageAlloc => pages,
+            FaultKind::Failslab => objects,
+        }
+    }
+
+    /// What each injector that was armed has done.
+    pub(super) fn injected(&self, root: &pagelab_abi::root::Root) -> Vec<(FaultKind, Injected)> {
+        FaultKind::ALL
+            .into_iter()
+            .filter(|kind| self.armed.iter().any(|spec| spec.kind == *kind))
+            .map(|kind| (kind, fault::read(root, kind)))
+            .collect()
+    }
+}
+
+/// Asks the balloon for `bytes`. A machine without one cannot be squeezed; the samples show it.
+fn set_balloon(machine: &Machine, bytes: u64) {
+    if let Some(mut balloon) = machine.balloon() {
+        balloon.set_target(bytes);
+    }
+}

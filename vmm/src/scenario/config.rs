@@ -1,0 +1,259 @@
+//! What a run is made of: machine, workload, seed and the actions on it.
+
+use super::StopAt;
+use crate::{fault::FaultSpec, nearest::nearest, pressure::PressureProfile, size::ByteSize};
+use pagelab_abi::view::ViewKind;
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use thiserror::Error;
+
+/// All that decides a run. Two runs with equal values (and the same guest) have equal traces.
+#[derive(Clone, Debug)]
+pub struct RunConfig {
+    /// RAM.
+    pub memory: ByteSize,
+    /// Zone model.
+    pub zones: ZoneModel,
+    /// Ends of the lower zones, if not the model's own.
+    pub zone_limits: Option<ZoneLimits>,
+    /// Name of the workload.
+    pub workload: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Balloon pressure; none for what the workload brings along.
+    pub pressure: Option<PressureProfile>,
+    /// Failing allocations; empty for what the workload brings along.
+    pub faults: Vec<FaultSpec>,
+    /// What to inspect at the end.
+    pub inspect: Vec<Inspection>,
+    /// Where to stop.
+    pub stop_at: Option<StopAt>,
+    /// Another kernel than the built-in one.
+    pub kernel: Option<PathBuf>,
+    /// Where to save the machine at the end.
+    pub save: Option<PathBuf>,
+    /// Slab debugging letters.
+    pub slab_debug: Option<String>,
+    /// Whether the console goes to standard error.
+    pub console: bool,
+    /// Time without a sign of life after which the guest counts as hung.
+    pub watchdog: Duration,
+    /// Time after which the run ends as hung, whatever the guest does.
+    pub time_limit: Duration,
+}
+
+impl Default for RunConfig {
+    /// The default scenario: 1 GiB, classic zones, seed 1.
+    fn default() -> Self {
+        Self {
+            memory: ByteSize(1 << 30),
+            zones: ZoneModel::Classic,
+            zone_limits: None,
+            workload: "default".to_owned(),
+            seed: 1,
+            pressure: None,
+            faults: Vec::new(),
+            inspect: Vec::new(),
+            stop_at: None,
+            kernel: None,
+            save: None,
+            slab_debug: None,
+            console: false,
+            watchdog: Duration::from_secs(30),
+            time_limit: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// How physical memory is divided into zones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneModel {
+    /// DMA below 16 MiB, NORMAL below 896 MiB, HIGHMEM above: 32-bit Linux.
+    Classic,
+    /// DMA, DMA32 below 4 GiB, NORMAL, MOVABLE: 64-bit Linux.
+    X86_64,
+}
+
+/// Upper ends of the two lower zones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZoneLimits {
+    /// End of DMA.
+    pub lower: ByteSize,
+    /// End of NORMAL (classic) or of DMA32 (x86_64).
+    pub upper: ByteSize,
+}
+
+/// Something to print of the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Inspection {
+    /// The map of the page tables with effective rights.
+    Pagetable,
+    /// A file of /proc.
+    View(ViewKind),
+}
+
+/// Why a word of the configuration cannot be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A name that is not in a list.
+    #[error("unknown {what} '{name}'{hint}; known are: {known}", hint = hint(nearest))]
+    Unknown {
+        /// What the name should name.
+        what: &'static str,
+        /// What was written.
+        name: String,
+        /// The known name that is closest, if one is close.
+        nearest: Option<String>,
+        /// All known names.
+        known: String,
+    },
+    /// Limits that cannot be read.
+    #[error(
+        "zone limits '{0}' are not two sizes; write the ends of the two lower zones, such as 16M,896M"
+    )]
+    BadLimits(String),
+    /// Limits in the wrong order.
+    #[error("zone limits {lower},{upper} are out of order; the first must be below the second")]
+    LimitsOutOfOrder {
+        /// End of the lowest zone.
+        lower: ByteSize,
+        /// End of the next.
+        upper: ByteSize,
+    },
+    /// Limits that would cut a largest buddy block.
+    #[error("zone limit {0} is not a multiple of 4M, the largest block; write {1}")]
+    LimitNotAligned(ByteSize, ByteSize),
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest
+        .as_ref()
+        .map(|name| format!(", did you mean '{name}'?"))
+        .unwrap_or_default()
+}
+
+impl ConfigError {
+    /// The error for a name that is not among the known ones.
+    pub(crate) fn unknown(what: &'static str, name: &str, known: &[&str]) -> Self {
+        Self::Unknown {
+            what,
+            name: name.to_owned(),
+            nearest: nearest(name, known.iter().copied()).map(str::to_owned),
+            known: known.join(", "),
+        }
+    }
+}
+
+impl ZoneModel {
+    const ALL: [Self; 2] = [Self::Classic, Self::X86_64];
+
+    /// The name on the command lines of host and guest.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::X86_64 => "x86_64",
+        }
+    }
+}
+
+impl FromStr for ZoneModel {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Self::ALL
+            .into_iter()
+            .find(|model| model.name() == name)
+            .ok_or_else(|| ConfigError::unknown("zone model", name, &Self::ALL.map(Self::name)))
+    }
+}
+
+/// Bytes of the largest buddy block (order 10); zones begin and end at multiples of it.
+const LARGEST_BLOCK: u64 = 4 << 20;
+
+impl FromStr for ZoneLimits {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let bad = || ConfigError::BadLimits(text.to_owned());
+        let (lower, upper) = text.split_once(',').ok_or_else(bad)?;
+        let limits = Self {
+            lower: lower.parse().map_err(|_| bad())?,
+            upper: upper.parse().map_err(|_| bad())?,
+        };
+        for limit in [limits.lower, limits.upper] {
+            if limit.0 == 0 || !limit.0.is_multiple_of(LARGEST_BLOCK) {
+                let next = (limit.0 / LARGEST_BLOCK)
+                    .saturating_add(1)
+                    .saturating_mul(LARGEST_BLOCK);
+                return Err(ConfigError::LimitNotAligned(limit, ByteSize(next)));
+            }
+        }
+        if limits.lower >= limits.upper {
+            return Err(ConfigError::LimitsOutOfOrder {
+                lower: limits.lower,
+                upper: limits.upper,
+            });
+        }
+        Ok(limits)
+    }
+}
+
+impl fmt::Display for ZoneLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.lower, self.upper)
+    }
+}
+
+impl Inspection {
+    /// All of them, in the order in which they are printed.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Self::Pagetable]
+            .into_iter()
+            .chain(ViewKind::ALL.map(Self::View))
+    }
+
+    /// The name on the command line and in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pagetable => "pagetable",
+            Self::View(kind) => kind.name(),
+        }
+    }
+}
+
+impl FromStr for Inspection {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Self::all().find(|what| what.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::all().map(Self::name).collect();
+            ConfigError::unknown("inspection", name, &names)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_and_judged() {
+        let limits: ZoneLimits = "16M,896M".parse().unwrap();
+        assert_eq!(limits.to_string(), "16M,896M");
+        let error = |text: &str| text.parse::<ZoneLimits>().unwrap_err().to_string();
+        assert!(error("16M").contains("such as 16M,896M"));
+        assert!(error("896M,16M").contains("out of order"));
+        assert!(error("5M,896M").contains("write 8M"));
+        assert!(error("0,896M").contains("write 4M"));
+    }
+
+    #[test]
+    fn unknown_names_get_the_nearest() {
+        let error = "clasic".parse::<ZoneModel>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "unknown zone model 'clasic', did you mean 'classic'?; known are: classic, x86_64"
+        );
+        let error = "buddyinf".parse::<Inspection>().unwrap_err().to_string();
+        assert!(error.contains("did you mean 'buddyinfo'?"));
+    }
+}

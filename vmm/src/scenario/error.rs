@@ -1,0 +1,48 @@
+//! Errors of a run.
+
+use super::StopAt;
+use crate::inspect::{image::ImageError, pagetable::PagingError};
+use crate::machine::{MachineError, host::HostError, root::RootError};
+use thiserror::Error;
+
+/// Why a run could not be made, or its result not be kept. What the guest does wrong is in the
+/// report instead.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The machine could not be built or run.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// KVM refused something.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// `--stop-at` named a point that the run did not come to.
+    #[error(
+        "the run never came to {stop_at}: it ended after {events} events; give an earlier point"
+    )]
+    StopNotReached {
+        /// Where it should have stopped.
+        stop_at: StopAt,
+        /// Events of the whole run.
+        events: u64,
+    },
+    /// `--stop-at` named an event of early boot.
+    #[error(
+        "cannot stop at event {event}: the host can look at the guest from event {ready} on, \
+         the end of boot; give that or a later one"
+    )]
+    StopTooEarly {
+        /// Where it should have stopped.
+        event: u64,
+        /// The end of boot.
+        ready: u64,
+    },
+    /// The machine could not be saved.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// There are no page tables to walk.
+    #[error(transparent)]
+    Paging(#[from] PagingError),
+    /// The guest's root page went away or is not what it was.
+    #[error(transparent)]
+    Root(#[from] RootError),
+}

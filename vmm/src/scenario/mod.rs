@@ -1,0 +1,24 @@
+//! A run from boot to verdict.
+//!
+//! * [`RunConfig`]: all that decides a run. `plan`: what it means for machine and guest.
+//! * `run`: the loop from doorbell to doorbell. `agenda`, `actions`: what the host does, and when.
+//! * `turns`: how often a guest may ring. `observe`: what the host sees. `summary`: the report. [`view`]: texts as in Linux's /proc.
+
+mod actions;
+mod agenda;
+mod config;
+mod ending;
+mod error;
+mod observe;
+mod plan;
+mod run;
+mod stop;
+mod summary;
+mod turns;
+mod view;
+
+pub use config::{ConfigError, Inspection, RunConfig, ZoneLimits, ZoneModel};
+pub use error::RunError;
+pub use run::run;
+pub use stop::{StopAt, StopError};
+pub use view::{devices, view};

@@ -1,0 +1,247 @@
+//! What the host sees of the guest from outside, moment by moment.
+
+use super::{Inspection, RunConfig, RunError, devices, view::view};
+use crate::{
+    inspect::{
+        AuditResult, Outcome,
+        audit::{self, Baseline, Relief, ZoneSummary},
+        decode::{DecodeError, Snapshot},
+        image::{LiveMemory, PhysMem},
+        pagetable::{AddressMap, CpuModel, PagingState},
+        report,
+    },
+    machine::Machine,
+    report::{Audit, Boot, View},
+};
+use pagelab_abi::{root::Root, view::ViewKind, workload::Phase};
+use std::{path::Path, sync::atomic::Ordering::Relaxed, time::Duration};
+use vm_memory::{Bytes, GuestAddress};
+
+/// Bytes of a view that are read at most, whatever the guest claims.
+const MAX_VIEW: u32 = 1 << 20;
+
+/// Everything seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Observer {
+    inspect: Vec<Inspection>,
+    /// The end of boot.
+    pub(super) boot: Boot,
+    /// From the start of the run to the guest's first line, and to the end of boot.
+    pub(super) boot_time: Duration,
+    /// The page tables at the end of boot.
+    pub(super) page_table: Option<AddressMap>,
+    /// Every audit.
+    pub(super) audits: Vec<Audit>,
+    /// What was asked for with `--inspect`.
+    pub(super) views: Vec<View>,
+    /// The zones when they were last looked at.
+    pub(super) zones: Vec<ZoneSummary>,
+    /// How the guest found memory since it booted.
+    pub(super) relief: Relief,
+    baseline: Option<Baseline>,
+}
+
+impl Observer {
+    /// Nothing seen yet.
+    pub(super) fn new(config: &RunConfig) -> Self {
+        let mut inspect = config.inspect.clone();
+        inspect.sort_unstable();
+        inspect.dedup();
+        Self {
+            inspect,
+            ..Self::default()
+        }
+    }
+
+    /// The guest is ready.
+    pub(super) fn at_ready(&mut self, machine: &Machine, since_start: Duration) {
+        self.boot_time = since_start;
+        self.boot.first_line_events = machine.first_line().map_or(0, |line| line.events);
+        self.look(machine, "boot", |observer, snapshot| {
+            observer.boot.events = snapshot.root.clock.count.load(Relaxed);
+            observer.boot.zones = observer.zones.clone();
+            observer.baseline = Baseline::take(snapshot).ok();
+        });
+        self.walk(machine, "boot");
+    }
+
+    /// A phase begins.
+    pub(super) fn at_phase(&mut self, machine: &Machine, phase: Phase) {
+        if phase != Phase::Workload {
+            self.look(machine, phase.name(), |_, _| {});
+        }
+    }
+
+    /// A text of the guest's own stands in the view buffer.
+    pub(super) fn at_view(&mut self, machine: &Machine) {
+        with_memory(machine, |memory, root| {
+            let result =
+                Snapshot::read(memory, root).map(|snapshot| guest_view(machine, &snapshot));
+            match result {
+                Ok(Some(result)) => self.add("view", vec![result]),
+                Ok(None) => {}
+                Err(error) => self.add("view", audit::undecodable(&error)),
+            }
+        });
+    }
+
+    /// The run was stopped.
+    pub(super) fn at_stop(&mut self, machine: &Machine) {
+        self.look(machine, "stop", |_, _| {});
+        self.walk(machine, "stop");
+        self.show(machine);
+    }
+
+    /// The workload is over: nothing may be left of it.
+    pub(super) fn at_done(&mut self, machine: &Machine) {
+        self.look(machine, "end", |observer, snapshot| {
+            let leak = observer
+                .baseline
+                .as_ref()
+                .map(|baseline| audit::leak(snapshot, baseline));
+            let faults = audit::fault_accounting(snapshot);
+            observer.add("end", leak.into_iter().chain([faults]).collect());
+        });
+        self.walk(machine, "end");
+        self.show(machine);
+    }
+
+    /// Audits that did not hold.
+    pub(super) fn failed(&self) -> impl Iterator<Item = &Audit> {
+        self.audits
+            .iter()
+            .filter(|audit| audit.result.outcome != Outcome::Held)
+    }
+
+    /// Makes all audits of the memory manager, and notes the zones.
+    fn look(
+        &mut self,
+        machine: &Machine,
+        moment: &str,
+        more: impl FnOnce(&mut Self, &Snapshot<'_>),
+    ) {
+        let seen = with_memory(machine, |memory, root| match Snapshot::read(memory, root) {
+            Ok(snapshot) => {
+                self.zones = audit::zones(&snapshot);
+                self.relief = audit::relief(&snapshot.vmstat);
+                self.add(moment, audit::of_snapshot(&snapshot));
+                more(self, &snapshot);
+            }
+            Err(error) => self.add(moment, audit::undecodable(&error)),
+        });
+        if seen.is_none() {
+            self.add(moment, audit::undecodable(&DecodeError::NoRoot));
+        }
+    }
+
+    /// Walks and audits the page tables, and keeps the first map.
+    fn walk(&mut self, machine: &Machine, moment: &str) {
+        match page_table(machine) {
+            Ok(report) => {
+                self.page_table.get_or_insert(report.map);
+                self.add(moment, report.audits);
+            }
+            Err(error) => {
+                let checks = "the page tables can be walked from CR3";
+                self.add(
+                    moment,
+                    vec![AuditResult::skipped("page-tables", checks, error)],
+                );
+            }
+        }
+    }
+
+    /// Writes the views that were asked for.
+    fn show(&mut self, machine: &Machine) {
+        for what in self.inspect.clone() {
+            let text = match what {
+                Inspection::Pagetable => page_table(machine)
+                    .map(|report| report.map.display(usize::MAX).to_string())
+                    .map_err(|error| error.to_string()),
+                Inspection::View(kind) => with_memory(machine, |memory, root| {
+                    view(memory, root, kind).map_err(|error| error.to_string())
+                })
+                .unwrap_or_else(|| Err("the guest has not named its root page".to_owned())),
+            };
+            let text = text.unwrap_or_else(|error| format!("cannot be read: {error}\n"));
+            self.views.push(View {
+                name: what.name(),
+                text,
+            });
+        }
+    }
+
+    fn add(&mut self, moment: &str, results: Vec<AuditResult>) {
+        self.audits.extend(results.into_iter().map(|result| Audit {
+            moment: moment.to_owned(),
+            result,
+        }));
+    }
+}
+
+/// Bytes free in the guest's zones.
+pub(super) fn free_bytes(machine: &Machine) -> u64 {
+    with_memory(machine, |memory, root| {
+        Snapshot::read(memory, root).map_or(0, |snapshot| snapshot.free_pages())
+    })
+    .unwrap_or(0)
+        * pagelab_abi::PAGE_SIZE
+}
+
+/// Saves memory and registers as an ELF core.
+pub(super) fn save(machine: &Machine, path: &Path) -> Result<(), RunError> {
+    let paging = paging(machine)?;
+    let cpu = machine.core_registers()?;
+    let root = machine.root_page().ok().map(|page| page.address());
+    // SAFETY: the one vCPU has left KVM_RUN, and the devices work only inside of it.
+    let memory = unsafe { LiveMemory::new(machine.memory()) };
+    let views = report::kernel_views(&memory, paging).unwrap_or_default();
+    crate::inspect::image::save(path, &memory, &[cpu], paging.model, root, &views)?;
+    Ok(())
+}
+
+/// Compares the text in the view buffer with the host's own of the same moment.
+fn guest_view(machine: &Machine, snapshot: &Snapshot<'_>) -> Option<AuditResult> {
+    let buffer = snapshot.root.view;
+    let kind = ViewKind::ALL
+        .into_iter()
+        .find(|kind| *kind as u32 == buffer.kind)?;
+    let mut bytes = vec![0; buffer.len.min(buffer.capacity).min(MAX_VIEW) as usize];
+    let read = machine
+        .memory()
+        .read_slice(&mut bytes, GuestAddress(buffer.gpa));
+    let text = match read {
+        Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => format!("the view buffer cannot be read: {error}"),
+    };
+    Some(audit::guest_view(snapshot, kind, &text))
+}
+
+fn paging(machine: &Machine) -> Result<PagingState, RunError> {
+    let model = CpuModel::from_cpuid(machine.cpuid());
+    Ok(PagingState::from_control(
+        &machine.control_registers()?,
+        model,
+    ))
+}
+
+fn page_table(machine: &Machine) -> Result<report::PagetableReport, RunError> {
+    let state = paging(machine)?;
+    let root: Option<Box<Root>> = machine.root().ok();
+    // SAFETY: the one vCPU has left KVM_RUN, and the devices work only inside of it.
+    let memory = unsafe { LiveMemory::new(machine.memory()) };
+    Ok(report::pagetable(
+        &memory,
+        state,
+        root.as_deref(),
+        &devices(),
+    )?)
+}
+
+/// Lends the guest's memory and the address of its root page, if it has named one.
+fn with_memory<R>(machine: &Machine, look: impl FnOnce(&dyn PhysMem, u64) -> R) -> Option<R> {
+    let root = machine.root_page().ok()?.address();
+    // SAFETY: the one vCPU has left KVM_RUN, and the devices work only inside of it.
+    let memory = unsafe { LiveMemory::new(machine.memory()) };
+    Some(look(&memory, root))
+}

@@ -1,0 +1,105 @@
+//! What a configuration means: the machine to build, and what the default scenario brings along.
+
+use super::RunConfig;
+use crate::{
+    fault::FaultSpec,
+    machine::{
+        Kernel, MachineConfig,
+        crash::{CrashKind, CrashReport},
+    },
+    pressure::PressureProfile,
+    report::Verdict,
+};
+use pagelab_abi::{platform, view::ViewKind, workload::Workload};
+
+/// The workload that gets pressure and faults without being asked.
+const DEFAULT: &str = "default";
+
+/// Faults of the default scenario: page allocations of any kind and those of higher orders, and
+/// slab allocations, often enough that every error path is taken.
+const DEFAULT_FAULTS: [&str; 2] = [
+    "fail_page_alloc,probability=20,interval=2,times=150",
+    "failslab,probability=5,times=150",
+];
+
+/// Every view at once, as the guest is asked for them.
+pub(super) const ALL_VIEWS: u32 = (1 << ViewKind::ALL.len()) - 1;
+
+/// The machine for a run.
+pub(super) fn machine(config: &RunConfig) -> MachineConfig {
+    let kernel = config.kernel.clone().map_or(Kernel::Embedded, Kernel::Path);
+    MachineConfig {
+        memory: config.memory.0,
+        cmdline: cmdline(config),
+        watchdog: config.watchdog,
+        time_limit: Some(config.time_limit),
+        console: config.console.then(|| Box::new(std::io::stderr()) as _),
+        ..MachineConfig::new(kernel)
+    }
+}
+
+/// The kernel command line. What announces devices is added by the machine.
+fn cmdline(config: &RunConfig) -> String {
+    let mut words = vec![
+        format!("{}={}", platform::CMDLINE_ZONES, config.zones.name()),
+        format!("{}={}", platform::CMDLINE_WORKLOAD, config.workload),
+        format!("{}={}", platform::CMDLINE_SEED, config.seed),
+    ];
+    if let Some(limits) = config.zone_limits {
+        words.push(format!("{}={limits}", platform::CMDLINE_ZONE_LIMITS));
+    }
+    if let Some(letters) = &config.slab_debug {
+        words.push(format!("{}={letters}", platform::CMDLINE_SLAB_DEBUG));
+    }
+    words.join(" ")
+}
+
+/// Whether the workload has a phase of its own for pressure.
+pub(super) fn has_pressure_phase(workload: &str) -> bool {
+    Workload::find(workload).is_some_and(|workload| workload.phased)
+}
+
+/// The profile for the pressure phase.
+pub(super) fn pressure(config: &RunConfig) -> Option<PressureProfile> {
+    let default = || match config.workload.as_str() {
+        DEFAULT => PressureProfile::parse("default", config.memory).ok(),
+        _ => None,
+    };
+    config.pressure.clone().or_else(default)
+}
+
+/// Faults for the phase of faults: none of its own if the user brought some.
+pub(super) fn faults(config: &RunConfig) -> Vec<FaultSpec> {
+    if !config.faults.is_empty() || config.workload != DEFAULT {
+        return Vec::new();
+    }
+    DEFAULT_FAULTS
+        .iter()
+        .filter_map(|text| text.parse().ok())
+        .collect()
+}
+
+/// The verdict over a crash.
+pub(super) fn crash_verdict(crash: &CrashReport) -> Verdict {
+    match crash.cause {
+        CrashKind::Panic => Verdict::Panicked,
+        CrashKind::TripleFault => Verdict::TripleFault,
+        CrashKind::HaltedForever
+        | CrashKind::NoProgress { .. }
+        | CrashKind::Ringing { .. }
+        | CrashKind::TimeLimit { .. } => Verdict::Hung,
+        _ => Verdict::EmulationFailure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_faults_are_valid() {
+        for text in DEFAULT_FAULTS {
+            assert_eq!(text.parse::<FaultSpec>().unwrap().to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The run itself: lets the guest go from doorbell to doorbell and acts where it stands.
+
+use super::{
+    RunConfig, RunError, StopAt,
+    actions::Actions,
+    agenda::{Action, Agenda},
+    ending::Ending,
+    observe::{self, Observer},
+    plan, summary,
+    turns::Turns,
+};
+use crate::{
+    devices::lock,
+    machine::{Machine, Stop, root::Condition},
+    report::{Report, Verdict},
+};
+use pagelab_abi::{
+    event::NEVER,
+    platform::{Doorbell, ExitCode},
+    workload::Phase,
+};
+use std::{sync::atomic::Ordering::Relaxed, time::Instant};
+
+/// A run in progress.
+struct Run<'a> {
+    config: &'a RunConfig,
+    machine: Machine,
+    agenda: Agenda,
+    actions: Actions,
+    observer: Observer,
+    turns: Turns,
+    started: Instant,
+}
+
+/// Boots the guest, runs the workload, acts as configured, and judges.
+///
+/// # Errors
+/// A host or an input that cannot be used. Whatever the guest does is no error: it is reported.
+pub fn run(config: &RunConfig) -> Result<Report, RunError> {
+    let started = Instant::now();
+    let machine = Machine::new(plan::machine(config))?;
+    let mut run = Run {
+        config,
+        machine,
+        agenda: Agenda::default(),
+        actions: Actions::new(config.seed),
+        observer: Observer::new(config),
+        turns: Turns::default(),
+        started,
+    };
+    let ending = run.drive()?;
+    let total = run.started.elapsed();
+    if let Some(path) = &config.save {
+        observe::save(&run.machine, path)?;
+    }
+    Ok(summary::report(
+        config,
+        &run.machine,
+        &run.actions,
+        run.observer,
+        ending,
+        total,
+    ))
+}
+
+impl Run<'_> {
+    /// Runs the machine to its end.
+    fn drive(&mut self) -> Result<Ending, RunError> {
+        loop {
+            let ended = match self.machine.run()? {
+                Stop::Doorbell(bell) => self.at_doorbell(bell)?,
+                Stop::Exit(code) => Some(self.at_exit(code)?),
+                Stop::UnknownExit(code) => Some(Ending::because(
+                    Verdict::Violated,
+                    format!("the guest ended with the unknown exit code {code:#x}"),
+                )),
+                Stop::Crash(crash) | Stop::Hung(crash) => Some(Ending::crash(*crash)),
+                Stop::Idle => Some(Ending::because(
+                    Verdict::Hung,
+                    "the guest waits for an interrupt that no device will raise",
+                )),
+            };
+            if let Some(ending) = ended {
+                return Ok(ending);
+            }
+        }
+    }
+
+    /// Acts where the guest stands. A guest that names no root page that can be used, or rings too often, has
+    /// come to its end.
+    fn at_doorbell(&mut self, bell: Doorbell) -> Result<Option<Ending>, RunError> {
+        if let Err(reason) = self.turns.note(bell) {
+            return Ok(Some(Ending::because(Verdict::Violated, reason)));
+        }
+        match self.serve(bell) {
+            Err(RunError::Root(error)) => {
+                let reason = format!("the guest rang the doorbell, but {error}");
+                Ok(Some(Ending::because(Verdict::Violated, reason)))
+            }
+            other => other,
+        }
+    }
+
+    fn serve(&mut self, bell: Doorbell) -> Result<Option<Ending>, RunError> {
+        match bell {
+            Doorbell::Ready => {
+                self.observer
+                    .at_ready(&self.machine, self.started.elapsed());
+                self.schedule()?;
+            }
+            Doorbell::Phase => self.at_phase()?,
+            Doorbell::View => self.observer.at_view(&self.machine),
+            Doorbell::Done => self.observer.at_done(&self.machine),
+            Doorbell::Stop | Doorbell::Idle | Doorbell::Batch => {}
+        }
+        self.act(bell == Doorbell::Stop)
+    }
+
+    /// Enters everything into the agenda that is known at the end of boot.
+    fn schedule(&mut self) -> Result<(), RunError> {
+        let now = self.now()?;
+        for spec in &self.config.faults {
+            self.agenda
+                .add(spec.at.unwrap_or(now), Action::Arm(spec.clone()));
+        }
+        if let Some(profile) = &self.config.pressure
+            && !plan::has_pressure_phase(&self.config.workload)
+        {
+            self.actions
+                .begin_pressure(&self.machine, &mut self.agenda, profile, now)?;
+        }
+        match self.config.stop_at {
+            Some(StopAt::Event(event)) if event < now => {
+                return Err(RunError::StopTooEarly { event, ready: now });
+            }
+            Some(StopAt::Event(event)) => self.agenda.add(event, Action::End),
+            Some(StopAt::Nth {
+                kind,
+                nth,
+                min_order,
+            }) => {
+                let condition = Condition {
+                    kind: kind as u32,
+                    min_order,
+                    countdown: nth,
+                };
+                self.machine.root_page()?.arm_stop(NEVER, Some(condition))?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn at_phase(&mut self) -> Result<(), RunError> {
+        let root = self.machine.root()?;
+        let Some(phase) = Phase::from_u32(root.progress.phase.load(Relaxed)) else {
+            return Ok(());
+        };
+        let now = root.clock.count.load(Relaxed);
+        self.observer.at_phase(&self.machine, phase);
+        match phase {
+            Phase::Workload => {}
+            Phase::Pressure => {
+                if let Some(profile) = plan::pressure(self.config) {
+                    self.actions
+                        .begin_pressure(&self.machine, &mut self.agenda, &profile, now)?;
+                }
+            }
+            Phase::Faults => {
+                for spec in plan::faults(self.config) {
+                    self.agenda.add(now, Action::Arm(spec));
+                }
+            }
+            Phase::Teardown => {
+                self.actions.disarm_all(&self.machine)?;
+                self.machine
+                    .root_page()?
+                    .set_views_wanted(plan::ALL_VIEWS)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does all that is due and arms the clock for what comes next. `stopped` says that the clock
+    /// rang: with nothing due, it was the stop condition.
+    fn act(&mut self, stopped: bool) -> Result<Option<Ending>, RunError> {
+        let now = self.now()?;
+        let due = self.agenda.due(now);
+        let by_condition =
+            stopped && due.is_empty() && matches!(self.config.stop_at, Some(StopAt::Nth { .. }));
+        if by_condition || due.contains(&Action::End) {
+            self.observer.at_stop(&self.machine);
+            return Ok(Some(Ending {
+                stopped_at: Some(now),
+                ..Ending::held()
+            }));
+        }
+        for action in due {
+            self.actions
+                .carry_out(&self.machine, &mut self.agenda, &action, now)?;
+        }
+        let page = self.machine.root_page()?;
+        let condition = &page.read()?.clock.condition;
+        let condition = Condition {
+            kind: condition.kind.load(Relaxed),
+            min_order: condition.min_order.load(Relaxed),
+            countdown: condition.countdown.load(Relaxed),
+        };
+        page.arm_stop(self.agenda.next().unwrap_or(NEVER), Some(condition))?;
+        Ok(None)
+    }
+
+    fn at_exit(&mut self, code: ExitCode) -> Result<Ending, RunError> {
+        if code == ExitCode::Success
+            && let Some(stop_at) = self.config.stop_at
+        {
+            let events = self.now()?;
+            return Err(RunError::StopNotReached { stop_at, events });
+        }
+        let console = || Some(lock(&self.machine.console()).text());
+        Ok(match code {
+            // What was not audited has not held.
+            ExitCode::Success if !self.turns.is_done() => Ending::because(
+                Verdict::Violated,
+                "the guest ended without ringing the bell 'done', so its end was not audited",
+            ),
+            ExitCode::Success => Ending::held(),
+            ExitCode::Failure => Ending {
+                console: console(),
+                ..Ending::because(Verdict::Violated, "a check inside the guest failed")
+            },
+            ExitCode::Unfit => Ending {
+                console: console(),
+                ..Ending::because(Verdict::Unfit, "the guest cannot use this machine")
+            },
+            ExitCode::Panic => Ending::because(Verdict::Panicked, "the guest panicked"),
+        })
+    }
+
+    fn now(&self) -> Result<u64, RunError> {
+        Ok(self.machine.root_page()?.events()?)
+    }
+}

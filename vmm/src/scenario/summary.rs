@@ -1,0 +1,169 @@
+//! From what was done and seen to the report.
+
+use super::{RunConfig, actions::Actions, ending::Ending, observe::Observer};
+use crate::{
+    fault::FaultKind,
+    inspect::audit::Relief,
+    machine::{Machine, doctor::Backend},
+    report::{
+        Config, FORMAT, Faults, Host, Injector, KindCount, Pressure, Report, Verdict, Workload,
+    },
+    size::ByteSize,
+};
+use pagelab_abi::{event::EventKind, root::Root, workload::Progress};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+/// Writes the report of a run that is over.
+pub(super) fn report(
+    config: &RunConfig,
+    machine: &Machine,
+    actions: &Actions,
+    observer: Observer,
+    ending: Ending,
+    total: Duration,
+) -> Report {
+    // A guest that died before it named its root page still gets a report.
+    let root = machine.root().unwrap_or_default();
+    let workload = workload(&root.progress);
+    let (verdict, reasons) = judge(ending.verdict, ending.reasons, &workload, &observer);
+    Report {
+        format: FORMAT,
+        verdict,
+        reasons,
+        trace_hash: format!("{:016x}", root.clock.hash.load(Relaxed)),
+        events: root.clock.count.load(Relaxed),
+        stopped_at: ending.stopped_at,
+        config: describe(config, actions),
+        events_by_kind: events_by_kind(&root),
+        faults: faults(&root, actions, &workload),
+        workload,
+        pressure: pressure(machine, actions, observer.relief),
+        zones: observer.zones,
+        boot: observer.boot,
+        page_table: observer.page_table,
+        audits: observer.audits,
+        views: observer.views,
+        crash: ending.crash,
+        console: ending.console,
+        host: Host {
+            backend: Backend::claimed().to_string(),
+            first_line_us: machine
+                .first_line()
+                .map_or(0, |line| line.elapsed.as_micros() as u64),
+            boot_us: observer.boot_time.as_micros() as u64,
+            total_us: total.as_micros() as u64,
+        },
+    }
+}
+
+/// The verdict, with all that speaks against the guest.
+fn judge(
+    verdict: Verdict,
+    mut reasons: Vec<String>,
+    workload: &Workload,
+    observer: &Observer,
+) -> (Verdict, Vec<String>) {
+    for audit in observer.failed() {
+        reasons.push(format!("audit {} at {}", audit.result.name, audit.moment));
+    }
+    if workload.mismatches > 0 {
+        reasons.push(format!(
+            "{} contents were not as written",
+            workload.mismatches
+        ));
+    }
+    let violated = verdict == Verdict::Held && !reasons.is_empty();
+    (if violated { Verdict::Violated } else { verdict }, reasons)
+}
+
+fn describe(config: &RunConfig, actions: &Actions) -> Config {
+    Config {
+        memory: config.memory,
+        zones: config.zones.name(),
+        zone_limits: config.zone_limits.map(|limits| limits.to_string()),
+        workload: config.workload.clone(),
+        seed: config.seed,
+        pressure: actions
+            .profile
+            .as_ref()
+            .map(|profile| profile.text().to_owned()),
+        faults: actions.armed.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn events_by_kind(root: &Root) -> Vec<KindCount> {
+    EventKind::ALL
+        .into_iter()
+        .map(|kind| KindCount {
+            kind: kind.name(),
+            count: root.clock.by_kind[kind as usize - 1].load(Relaxed),
+        })
+        .filter(|entry| entry.count > 0)
+        .collect()
+}
+
+fn workload(progress: &Progress) -> Workload {
+    Workload {
+        steps: progress.steps.load(Relaxed),
+        pages_ok: progress.pages_ok.load(Relaxed),
+        pages_failed: progress.pages_failed.load(Relaxed),
+        objects_ok: progress.objects_ok.load(Relaxed),
+        objects_failed: progress.objects_failed.load(Relaxed),
+        kmaps: progress.kmaps.load(Relaxed),
+        checks: progress.checks.load(Relaxed),
+        mismatches: progress.mismatches.load(Relaxed),
+        held: progress.held.load(Relaxed),
+    }
+}
+
+fn pressure(machine: &Machine, actions: &Actions, relief: Relief) -> Pressure {
+    let peak = actions
+        .samples
+        .iter()
+        .map(|sample| sample.achieved)
+        .max()
+        .unwrap_or(0);
+    Pressure {
+        profile: actions
+            .profile
+            .as_ref()
+            .map(|profile| profile.text().to_owned()),
+        samples: actions.samples.clone(),
+        peak: ByteSize(peak),
+        balloon: machine.balloon().map(|balloon| balloon.counters()),
+        relief,
+    }
+}
+
+/// Who coped with the failures: those that the workload saw while faults were armed were reported
+/// to it; the others were absorbed below it.
+fn faults(root: &Root, actions: &Actions, workload: &Workload) -> Faults {
+    let injectors = actions
+        .injected(root)
+        .into_iter()
+        .map(|(kind, injected)| {
+            let seen_by_workload = match kind {
+                FaultKind::FailPageAlloc => workload.pages_failed,
+                FaultKind::Failslab => workload.objects_failed,
+            };
+            let before = actions.failed_before(kind);
+            let reported = seen_by_workload
+                .saturating_sub(before)
+                .min(injected.injected);
+            Injector {
+                name: kind.name(),
+                armed: actions
+                    .armed
+                    .iter()
+                    .filter(|spec| spec.kind == kind)
+                    .map(ToString::to_string)
+                    .collect(),
+                seen: injected.seen,
+                injected: injected.injected,
+                reported,
+                absorbed: injected.injected - reported,
+            }
+        })
+        .collect();
+    Faults { injectors }
+}
