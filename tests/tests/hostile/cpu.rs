@@ -105,8 +105,9 @@ fn jumps_to_nowhere() {
     }
 }
 
-/// Whether this is QEMU's software CPU, on which `scripts/nested-kvm` runs. When a guest there sets EFER.LME
-/// while paging is off, the whole emulated host stops answering (seen with QEMU 7.2; the cause is not known).
+/// Whether this is QEMU's software CPU, on which `scripts/nested-kvm` runs. An exit of a guest with EFER.LME
+/// set, paging off and CR4.PAE clear breaks its host: QEMU 7.2 restores CR0 before CR4 and EFER, takes
+/// CR0.PG for an attempt to enter long mode without PAE, ignores it, and goes on without paging.
 fn is_software_cpu() -> bool {
     let leaf = __cpuid(0x4000_0000);
     let name = [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes);
@@ -143,14 +144,19 @@ fn control_registers_at_random() {
                     asm.eax(0x11 | random.u32() & 0x8001_0000);
                     asm.raw(&[0x0f, 0x22, 0xc0]);
                 }
-                3 if !is_software_cpu() => {
+                3 => {
+                    if is_software_cpu() {
+                        // mov cr4, eax: PAE, which the case above keeps
+                        asm.eax(0x20);
+                        asm.raw(&[0x0f, 0x22, 0xe0]);
+                    }
                     // wrmsr: EFER
                     asm.raw(&[0x31, 0xd2]);
                     asm.ecx(0xc000_0080);
                     asm.eax(random.pick(&[0x100, 0x900, 0xd00, 0xffff_ffff]));
                     asm.raw(&[0x0f, 0x30]);
                 }
-                3 | 4 => {
+                4 => {
                     // wrmsr: anything
                     asm.ecx(random.pick(&[0x10, 0x1b, 0x174, 0x277, 0x4b56_4d00, 0xc000_0081]));
                     asm.eax(random.u32());
