@@ -5,6 +5,7 @@
 //! changes [`VERSION`], and each side refuses the other's version by name.
 //!
 //! * [`platform`]: I/O ports, virtual address layout, kernel command line keys.
+//! * [`program`]: a Linux program as the workload.
 //! * [`root`]: the page from which the host finds every structure of the guest.
 //! * [`event`]: the event clock and the trace hash.
 //! * [`control`]: what the host writes while the guest stands at an event.
@@ -35,6 +36,7 @@ pub mod page;
 pub mod panic;
 pub mod percpu;
 pub mod platform;
+pub mod program;
 pub mod root;
 pub mod slab;
 pub mod view;
@@ -44,7 +46,7 @@ pub mod workload;
 pub mod zone;
 
 /// Version of every layout in this crate. Increased by each incompatible change.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes in a page frame, the unit of all physical memory management.
 pub const PAGE_SIZE: u64 = 4096;

@@ -6,7 +6,7 @@
 
 use crate::{
     VERSION, access::AccessBatch, control::Control, event::EventClock, panic::PanicRecord,
-    view::ViewBuffer, workload::Progress,
+    program::ProgramEnd, view::ViewBuffer, workload::Progress,
 };
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
@@ -39,6 +39,8 @@ pub struct Root {
     pub panic: PanicRecord,
     /// Results of the workload `access`.
     pub access: AccessBatch,
+    /// What became of the program that is the workload.
+    pub program: ProgramEnd,
     /// Zero up to the end of the page.
     pub reserved: [u8; RESERVED],
 }
@@ -53,7 +55,8 @@ const RESERVED: usize = 4096
     - size_of::<ViewBuffer>()
     - size_of::<MmLayout>()
     - size_of::<PanicRecord>()
-    - size_of::<AccessBatch>();
+    - size_of::<AccessBatch>()
+    - size_of::<ProgramEnd>();
 
 /// Physical addresses of the kernel image's parts (bytes, page-aligned, ends exclusive) and its
 /// page table.
@@ -116,6 +119,7 @@ impl Root {
             },
             panic: PanicRecord::new(),
             access: AccessBatch::new(),
+            program: ProgramEnd::new(),
             reserved: [0; RESERVED],
         }
     }
