@@ -14,7 +14,8 @@
 //! * [`gfp`]: allocation flags.
 //! * [`memblock`], [`mm`], [`page`], [`percpu`], [`vmstat`], [`zone`], `slab`: the memory manager's
 //!   structures in RAM.
-//! * [`vma`]: the areas of an address space.
+//! * [`vma`]: the areas of an address space. [`task`]: processes. [`program`]: how the first of them
+//!   ended.
 //! * [`mod@panic`]: what a dying guest leaves behind.
 //! * [`view`]: texts in Linux's /proc formats, handed from guest to host.
 //! * [`workload`]: phases and results of the guest's workload.
@@ -39,6 +40,7 @@ pub mod platform;
 pub mod program;
 pub mod root;
 pub mod slab;
+pub mod task;
 pub mod view;
 pub mod vma;
 pub mod vmstat;

@@ -6,7 +6,7 @@
 
 use crate::{
     VERSION, access::AccessBatch, control::Control, event::EventClock, panic::PanicRecord,
-    program::ProgramEnd, view::ViewBuffer, workload::Progress,
+    program::ProgramEnd, task::TaskList, view::ViewBuffer, workload::Progress,
 };
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
@@ -39,6 +39,8 @@ pub struct Root {
     pub panic: PanicRecord,
     /// Results of the workload `access`.
     pub access: AccessBatch,
+    /// All processes.
+    pub tasks: TaskList,
     /// What became of the program that is the workload.
     pub program: ProgramEnd,
     /// Zero up to the end of the page.
@@ -56,6 +58,7 @@ const RESERVED: usize = 4096
     - size_of::<MmLayout>()
     - size_of::<PanicRecord>()
     - size_of::<AccessBatch>()
+    - size_of::<TaskList>()
     - size_of::<ProgramEnd>();
 
 /// Physical addresses of the kernel image's parts (bytes, page-aligned, ends exclusive) and its
@@ -119,6 +122,7 @@ impl Root {
             },
             panic: PanicRecord::new(),
             access: AccessBatch::new(),
+            tasks: TaskList::new(),
             program: ProgramEnd::new(),
             reserved: [0; RESERVED],
         }
