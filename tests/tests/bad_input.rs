@@ -123,6 +123,53 @@ fn images() {
 }
 
 #[test]
+fn programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let run = |program: &str, words: &[&str]| refused(&["run", "--", program], words);
+    let missing = folder.path().join("none").to_str().unwrap().to_owned();
+    run(&missing, &[&missing, "check the path"]);
+    run("", &["check the path"]);
+    run(folder.path().to_str().unwrap(), &["regular file"]);
+    run(&file("empty", b""), &["empty", "x86-64"]);
+    run(&file("script", b"#!/bin/sh\n"), &["script", "--file"]);
+    // This test's own binary is dynamic.
+    let own = fs::read(pagelab_tests::binary()).unwrap();
+    run(
+        &file("dynamic", &own),
+        &["dynamic", "interpreter", "-static"],
+    );
+    run(&file("cut", &own[..100]), &["cut", "truncated"]);
+    let changed = |name: &str, at: usize, value: u8| {
+        let mut bytes = own[..own.len().min(1 << 16)].to_vec();
+        bytes[at] = value;
+        file(name, &bytes)
+    };
+    run(&changed("narrow", 4, 1), &["32-bit", "x86-64"]);
+    run(&changed("arm", 18, 183), &["AArch64", "x86-64"]);
+    run(&changed("object", 16, 1), &["not linked"]);
+
+    refused(
+        &["run", "--env", "A=B", "--workload", "none"],
+        &["--env", "--"],
+    );
+    refused(&["run", "--env", "A", "--", "x"], &["'A'", "NAME=VALUE"]);
+    refused(
+        &["run", "--file", "a:b", "--", "x"],
+        &["'b'", "absolute", "/data/input"],
+    );
+    refused(
+        &["run", "--file", "a:/dev/null", "--", "x"],
+        &["/dev/null", "the guest itself"],
+    );
+    refused(&["run", "--workload", "none", "--", "x"], &["--workload"]);
+}
+
+#[test]
 fn help_and_version_are_no_errors() {
     for arguments in [
         &["--help"][..],

@@ -31,6 +31,7 @@ pub mod inspect;
 pub mod machine;
 mod nearest;
 pub mod pressure;
+pub mod program;
 pub mod report;
 pub mod scenario;
 pub mod size;

@@ -2,11 +2,12 @@
 
 use crate::{
     fault::FaultSpec,
+    program::{ExtraFile, Variable},
     scenario::{Inspection, StopAt, ZoneLimits, ZoneModel},
     size::ByteSize,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 /// A laboratory for memory management.
 ///
@@ -31,10 +32,12 @@ Examples:
   pagelab run --fault fail_page_alloc,nth=7 --format json
   pagelab run --stop-at 5000 --inspect pagetable,buddyinfo
   pagelab run --workload buddy --save vm.core && pagelab inspect vm.core
+  pagelab run -- ./hello one two            a static Linux program as the workload
   pagelab doctor                            can this host run it, and how
 
 Exit status:
-  0 every audit held       1 an audit or a check failed
+  0 every audit held; with a program, its own status, 128 + N if signal N killed it
+  1 an audit or a check failed
   2 bad input, or a host that cannot run it
   3 the guest panicked     4 triple fault   5 emulation failure
   6 the guest hung         7 the guest found its machine unfit";
@@ -42,7 +45,7 @@ Exit status:
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Boot the guest, run a workload, inspect, squeeze, judge.
+    /// Boot the guest, run a workload or a program, inspect, squeeze, judge.
     Run(Box<RunArguments>),
     /// Read the page tables and structures of a saved image.
     Inspect(InspectArguments),
@@ -132,6 +135,18 @@ pub(super) struct RunArguments {
     /// Seconds after which the run ends as hung, whatever the guest does.
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub(super) time_limit: u64,
+    /// Set a variable in the program's environment, which is otherwise PATH, HOME and TERM; may be
+    /// repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) env: Vec<Variable>,
+    /// Give the guest a file of the host, at /NAME or at the path behind the colon; may be
+    /// repeated.
+    #[arg(long, value_name = "HOST[:GUEST]")]
+    pub(super) file: Vec<ExtraFile>,
+    /// A static x86-64 Linux program and its arguments: the workload. Its output is pagelab's own,
+    /// and so is its exit status if all audits hold.
+    #[arg(last = true, value_name = "PROGRAM", conflicts_with = "workload")]
+    pub(super) program: Vec<OsString>,
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -139,7 +154,10 @@ Examples:
   pagelab run --memory 64M --zone-limits 16M,48M
   pagelab run --workload buddy --pressure step:512M@1000,0@4000
   pagelab run --fault failslab,cache=kmalloc-64,probability=10,times=5
-  pagelab run --stop-at page_alloc,nth=3,min-order=2 --inspect buddyinfo";
+  pagelab run --stop-at page_alloc,nth=3,min-order=2 --inspect buddyinfo
+  pagelab run -- ./hello one two            run a program (cc -static -o hello hello.c)
+  pagelab run --file input.txt:/data/in --env LANG=C -- ./sum /data/in
+  pagelab run --format json -- ./hello      its output, status and the audits, as one document";
 
 /// Flags of `pagelab inspect`.
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! Exit statuses of the `pagelab` command.
 
-use crate::report::Verdict;
+use crate::report::{Program, Report, Verdict};
 use std::process::ExitCode;
 
 /// An audit or a check failed.
@@ -9,10 +9,13 @@ pub(super) const VIOLATED: u8 = 1;
 /// Bad input, or a host that cannot run a VM.
 pub(super) const BAD_INPUT: u8 = 2;
 
-/// The status that stands for a verdict.
-pub(super) fn of(verdict: Verdict) -> ExitCode {
-    ExitCode::from(match verdict {
-        Verdict::Held => 0,
+/// The status that stands for a report: that of the program if all held and there was one.
+pub(super) fn of(report: &Report) -> ExitCode {
+    ExitCode::from(match report.verdict {
+        Verdict::Held => {
+            let program = report.program.as_ref();
+            program.and_then(Program::shell_status).unwrap_or(0)
+        }
         Verdict::Violated => VIOLATED,
         Verdict::Panicked => 3,
         Verdict::TripleFault => 4,

@@ -39,6 +39,11 @@ pub(super) fn text(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Prints a text on standard error. Where that is closed, nobody wants to know.
+pub(super) fn note(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Prints a value as a JSON document.
 pub(super) fn json(value: &impl Serialize) -> Result<ExitCode, Failure> {
     let mut document = serde_json::to_string_pretty(value)?;
@@ -49,9 +54,18 @@ pub(super) fn json(value: &impl Serialize) -> Result<ExitCode, Failure> {
 
 /// Whether standard output gets colours.
 pub(super) fn paint(colour: Colour) -> Paint {
+    paint_for(colour, &io::stdout())
+}
+
+/// Whether standard error gets colours.
+pub(super) fn paint_stderr(colour: Colour) -> Paint {
+    paint_for(colour, &io::stderr())
+}
+
+fn paint_for(colour: Colour, stream: &impl IsTerminal) -> Paint {
     Paint::new(match colour {
         Colour::Always => true,
         Colour::Never => false,
-        Colour::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        Colour::Auto => stream.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
     })
 }

@@ -7,10 +7,11 @@ use super::{
 };
 use crate::{
     pressure::{NAMED, PressureProfile},
-    report::Human,
+    program::{Program, ProgramError, ProgramSpec},
+    report::{AfterProgram, Human},
     scenario::{self, ConfigError, RunConfig},
 };
-use pagelab_abi::workload::WORKLOADS;
+use pagelab_abi::{program, workload::WORKLOADS};
 use std::{fmt::Write, process::ExitCode, time::Duration};
 
 /// Runs one experiment and reports it.
@@ -26,11 +27,18 @@ pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
         Format::Json => {
             output::json(&report)?;
         }
-        Format::Human => {
-            output::text(&Human::new(&report, output::paint(arguments.color)).to_string())?;
-        }
+        Format::Human => match &report.program {
+            // Standard output is the program's.
+            Some(program) => {
+                let paint = output::paint_stderr(arguments.color);
+                output::note(&AfterProgram::new(&report, program, paint).to_string());
+            }
+            None => {
+                output::text(&Human::new(&report, output::paint(arguments.color)).to_string())?;
+            }
+        },
     }
-    Ok(exit_status::of(report.verdict))
+    Ok(exit_status::of(&report))
 }
 
 /// What the arguments mean, or which of them cannot be meant.
@@ -39,6 +47,19 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
     if !names.contains(&arguments.workload.as_str()) {
         return Err(ConfigError::unknown("workload", &arguments.workload, &names).into());
     }
+    let program = match arguments.program.as_slice() {
+        [] if arguments.env.is_empty() && arguments.file.is_empty() => None,
+        [] => return Err(Box::new(ProgramError::NoProgram)),
+        command => Some(Program::load(&ProgramSpec {
+            command: command.to_vec(),
+            env: arguments.env.clone(),
+            files: arguments.file.clone(),
+        })?),
+    };
+    let workload = match &program {
+        Some(_) => program::WORKLOAD.to_owned(),
+        None => arguments.workload.clone(),
+    };
     let pressure = arguments
         .pressure
         .as_deref()
@@ -48,7 +69,9 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         memory: arguments.memory,
         zones: arguments.zones,
         zone_limits: arguments.zone_limits,
-        workload: arguments.workload.clone(),
+        workload,
+        program,
+        forward: arguments.format == Format::Human,
         seed: arguments.seed,
         pressure,
         faults: arguments.fault.clone(),

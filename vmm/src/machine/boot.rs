@@ -9,23 +9,20 @@
 //!  initramfs   page-aligned, ends at the end of low RAM or at 896 MiB, whichever is lower
 //! ```
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use kvm_bindings::{kvm_regs, kvm_segment, kvm_sregs};
 use linux_loader::cmdline::Cmdline;
 use linux_loader::configurator::pvh::PvhBootConfigurator;
 use linux_loader::configurator::{BootConfigurator, BootParams};
-use linux_loader::loader::elf::start_info::{
-    hvm_memmap_table_entry, hvm_modlist_entry, hvm_start_info,
-};
+use linux_loader::loader::elf::start_info::{hvm_memmap_table_entry, hvm_start_info};
 use linux_loader::loader::load_cmdline;
-use pagelab_abi::PAGE_SIZE;
 use thiserror::Error;
-use vm_memory::{Bytes, GuestAddress};
+use vm_memory::GuestAddress;
 
+use super::initramfs::Initramfs;
 use super::kernel::KernelLayout;
 use super::memory::GuestMemory;
 use crate::size::ByteSize;
@@ -46,9 +43,6 @@ const START_MAGIC: u32 = 0x336e_c578;
 
 /// Type of RAM in the memory map (`XEN_HVM_MEMMAP_TYPE_RAM`).
 const MEMMAP_RAM: u32 = 1;
-
-/// The initramfs ends below this address: the end of the direct map in the classic zone model.
-const INITRAMFS_LIMIT: u64 = 896 << 20;
 
 /// Why the guest cannot be prepared for its first instruction.
 #[derive(Debug, Error)]
@@ -74,12 +68,12 @@ pub enum BootError {
     },
     /// The initial ramfs and the kernel do not both fit.
     #[error(
-        "initial ramfs {} of {} bytes does not fit in the {} that the kernel leaves; give more \
-         memory", path.display(), size, ByteSize(*room)
+        "initial ramfs {name} of {size} bytes does not fit in the {} that the kernel leaves; give \
+         more memory", ByteSize(*room)
     )]
     InitramfsTooLarge {
-        /// The file.
-        path: PathBuf,
+        /// The file, or what it was made of.
+        name: String,
         /// Its size in bytes.
         size: u64,
         /// Bytes that are free for it.
@@ -95,12 +89,12 @@ pub(super) fn write(
     memory: &GuestMemory,
     ram: &[Range<u64>],
     kernel: &KernelLayout,
-    initramfs: Option<&Path>,
+    initramfs: Option<&Initramfs>,
     cmdline: &str,
 ) -> Result<(), BootError> {
     write_cmdline(memory, cmdline)?;
     let module = match initramfs {
-        Some(path) => Some(write_initramfs(memory, ram, kernel, path)?),
+        Some(initramfs) => Some(initramfs.write(memory, ram, kernel)?),
         None => None,
     };
     let map: Vec<_> = ram
@@ -144,49 +138,6 @@ fn write_cmdline(memory: &GuestMemory, text: &str) -> Result<(), BootError> {
     }
     load_cmdline(memory, GuestAddress(CMDLINE), &cmdline)
         .map_err(|error| BootError::Configure(error.to_string()))
-}
-
-fn write_initramfs(
-    memory: &GuestMemory,
-    ram: &[Range<u64>],
-    kernel: &KernelLayout,
-    path: &Path,
-) -> Result<hvm_modlist_entry, BootError> {
-    let failed = |source| BootError::InitramfsRead {
-        path: path.to_owned(),
-        source,
-    };
-    let about = std::fs::metadata(path).map_err(failed)?;
-    if !about.is_file() {
-        return Err(failed(io::Error::other("is not a regular file")));
-    }
-    let size = about.len();
-    let low_end = ram.first().map_or(0, |range| range.end);
-    let start = initramfs_start(low_end, kernel.end, size).map_err(|room| {
-        let path = path.to_owned();
-        BootError::InitramfsTooLarge { path, size, room }
-    })?;
-    let mut file = File::open(path).map_err(failed)?;
-    memory
-        .read_exact_volatile_from(GuestAddress(start), &mut file, size as usize)
-        .map_err(|error| failed(io::Error::other(error)))?;
-    Ok(hvm_modlist_entry {
-        paddr: start,
-        size,
-        ..Default::default()
-    })
-}
-
-/// Address of the initramfs, or the bytes that are free for it.
-fn initramfs_start(low_end: u64, kernel_end: u64, size: u64) -> Result<u64, u64> {
-    let end = low_end.min(INITRAMFS_LIMIT);
-    let floor = kernel_end.max(BOOT_AREA.end).next_multiple_of(PAGE_SIZE);
-    let start = end
-        .checked_sub(size)
-        .map(|start| start / PAGE_SIZE * PAGE_SIZE);
-    start
-        .filter(|start| *start >= floor)
-        .ok_or(end.saturating_sub(floor))
 }
 
 /// General registers at the first instruction.
@@ -242,8 +193,9 @@ pub(super) fn set_system_registers(sregs: &mut kvm_sregs) {
 mod tests {
     use super::*;
     use crate::machine::memory::{allocate, ram_ranges};
-    use proptest::prelude::*;
+    use linux_loader::loader::elf::start_info::hvm_modlist_entry;
     use std::io::Write;
+    use vm_memory::Bytes;
 
     const KERNEL: KernelLayout = KernelLayout {
         entry: 0x10_0000,
@@ -252,12 +204,12 @@ mod tests {
 
     fn boot(
         memory: u64,
-        initramfs: Option<&Path>,
+        initramfs: Option<Initramfs>,
         cmdline: &str,
     ) -> Result<GuestMemory, BootError> {
         let ram = ram_ranges(memory).unwrap();
         let guest = allocate(&ram).unwrap();
-        write(&guest, &ram, &KERNEL, initramfs, cmdline)?;
+        write(&guest, &ram, &KERNEL, initramfs.as_ref(), cmdline)?;
         Ok(guest)
     }
 
@@ -279,17 +231,22 @@ mod tests {
     fn the_initramfs_ends_low_memory() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&[7; 5000]).unwrap();
-        let guest = boot(16 << 20, Some(file.path()), "").unwrap();
-        let module: hvm_modlist_entry = guest.read_obj(GuestAddress(MODULE_LIST)).unwrap();
-        assert_eq!((module.paddr, module.size), ((16 << 20) - 8192, 5000));
-        let last: u8 = guest.read_obj(GuestAddress(module.paddr + 4999)).unwrap();
-        assert_eq!(last, 7);
+        for initramfs in [
+            Initramfs::Path(file.path().into()),
+            Initramfs::Bytes(vec![7; 5000].into()),
+        ] {
+            let guest = boot(16 << 20, Some(initramfs), "").unwrap();
+            let module: hvm_modlist_entry = guest.read_obj(GuestAddress(MODULE_LIST)).unwrap();
+            assert_eq!((module.paddr, module.size), ((16 << 20) - 8192, 5000));
+            let last: u8 = guest.read_obj(GuestAddress(module.paddr + 4999)).unwrap();
+            assert_eq!(last, 7);
+        }
     }
 
     #[test]
     fn bad_files_are_named() {
         let text = |path: &str| {
-            let error = boot(16 << 20, Some(Path::new(path)), "").unwrap_err();
+            let error = boot(16 << 20, Some(Initramfs::Path(path.into())), "").unwrap_err();
             error.to_string()
         };
         assert!(text("/no/such/ramfs").contains("/no/such/ramfs"));
@@ -298,6 +255,9 @@ mod tests {
         file.as_file().set_len(15 << 20).unwrap();
         let path = file.path().to_str().unwrap();
         assert!(text(path).contains("15728640 bytes does not fit in the 14M"));
+        let bytes = Initramfs::Bytes(vec![0; 15 << 20].into());
+        let error = boot(16 << 20, Some(bytes), "").unwrap_err().to_string();
+        assert!(error.contains("does not fit"));
     }
 
     #[test]
@@ -305,22 +265,6 @@ mod tests {
         for text in ["a\0b", "naïve=1", &"x".repeat(CMDLINE_MAX)] {
             let error = boot(16 << 20, None, text).unwrap_err();
             assert!(matches!(error, BootError::Cmdline { .. }), "{error}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_initramfs_overlaps_nothing(
-            low_end in (16_u64 << 20)..(4 << 30), kernel_end in 0_u64..(64 << 20), size in 0_u64..(2 << 30)
-        ) {
-            match initramfs_start(low_end, kernel_end, size) {
-                Ok(start) => {
-                    prop_assert!(start >= kernel_end && start >= BOOT_AREA.end);
-                    prop_assert!(start + size <= low_end.min(INITRAMFS_LIMIT));
-                    prop_assert_eq!(start % PAGE_SIZE, 0);
-                }
-                Err(room) => prop_assert!(size + PAGE_SIZE > room),
-            }
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use super::initramfs::Initramfs;
 use super::kernel::Kernel;
+use crate::devices::serial::ProgramOutput;
 
 /// What a machine is made of.
 pub struct MachineConfig {
@@ -14,7 +15,7 @@ pub struct MachineConfig {
     /// The kernel.
     pub kernel: Kernel,
     /// Initial ramfs, handed to the kernel as its first module.
-    pub initramfs: Option<PathBuf>,
+    pub initramfs: Option<Initramfs>,
     /// Command line. The machine adds what announces its own devices.
     pub cmdline: String,
     /// How long the guest may go without a memory event and without ringing the doorbell before
@@ -27,6 +28,8 @@ pub struct MachineConfig {
     pub balloon: bool,
     /// Gets the serial console's output as well, line by line.
     pub console: Option<Box<dyn Write + Send>>,
+    /// Where a program's standard output and standard error go; none if no program is run.
+    pub program: Option<[ProgramOutput; 2]>,
 }
 
 impl MachineConfig {
@@ -41,6 +44,7 @@ impl MachineConfig {
             time_limit: Some(Duration::from_secs(3600)),
             balloon: true,
             console: None,
+            program: None,
         }
     }
 }

@@ -9,6 +9,8 @@ use pagelab_abi::platform::{
     VIRTIO_MMIO_SIZE,
 };
 
+use pagelab_abi::program::{STDERR_PORT, STDOUT_PORT};
+
 use super::error::MachineError;
 use super::memory::GuestMemory;
 use crate::devices::balloon::{Balloon, BalloonDevice};
@@ -16,7 +18,9 @@ use crate::devices::bus::Bus;
 use crate::devices::doorbell::{DOORBELL_PORTS, DoorbellPort, RootPort};
 use crate::devices::exit::{EXIT_PORTS, ExitPort};
 use crate::devices::irq::IrqLines;
-use crate::devices::serial::{ConsoleOutput, SERIAL_PORTS, SerialConsole};
+use crate::devices::serial::{
+    ConsoleOutput, OutputPort, ProgramOutput, SERIAL_PORTS, SerialConsole,
+};
 use crate::devices::{Shared, shared};
 
 /// The balloon of a machine.
@@ -47,6 +51,20 @@ pub(super) fn ports(
     let root = shared(RootPort::new());
     bus.insert("root", ROOT_PORT.into(), DOORBELL_PORTS, root)?;
     Ok((bus, output))
+}
+
+/// Puts the ports for a program's standard output and standard error on the bus.
+pub(super) fn program(
+    bus: &mut Bus,
+    outputs: [ProgramOutput; 2],
+) -> Result<[Shared<ProgramOutput>; 2], MachineError> {
+    let ports = outputs.map(OutputPort::new);
+    let outputs = ports.each_ref().map(OutputPort::output);
+    let places = [("stdout", STDOUT_PORT), ("stderr", STDERR_PORT)];
+    for ((name, base), port) in places.into_iter().zip(ports) {
+        bus.insert(name, base.into(), SERIAL_PORTS, shared(port))?;
+    }
+    Ok(outputs)
 }
 
 /// Puts the balloon at the start of the device hole.

@@ -22,7 +22,7 @@ use super::watchdog::Watchdog;
 use super::{boot, cpuid};
 use crate::devices::bus::Bus;
 use crate::devices::irq::IrqLines;
-use crate::devices::serial::ConsoleOutput;
+use crate::devices::serial::{ConsoleOutput, ProgramOutput};
 use crate::devices::{Shared, lock};
 use crate::inspect::image::CpuRegisters;
 
@@ -51,6 +51,7 @@ pub struct Machine {
     pub(super) mmio: Bus,
     pub(super) irqs: IrqLines,
     console: Shared<ConsoleOutput>,
+    program: Option<[Shared<ProgramOutput>; 2]>,
     balloon: Option<Shared<MachineBalloon>>,
     pub(super) watchdog: Watchdog,
     pub(super) time_limit: Option<Duration>,
@@ -99,14 +100,18 @@ impl Machine {
         };
         let layout = kernel::load(&config.kernel, &room, &memory)?;
         let irqs = IrqLines::new();
-        let (ports, console) = devices::ports(&irqs, config.console)?;
+        let (mut ports, console) = devices::ports(&irqs, config.console)?;
+        let program = match config.program {
+            Some(outputs) => Some(devices::program(&mut ports, outputs)?),
+            None => None,
+        };
         let mut mmio = Bus::new();
         let mut cmdline = format!("{} {CMDLINE_DOORBELL}", config.cmdline);
         let balloon = match config.balloon {
             true => Some(devices::balloon(&irqs, &memory, &mut mmio, &mut cmdline)?),
             false => None,
         };
-        let initramfs = config.initramfs.as_deref();
+        let initramfs = config.initramfs.as_ref();
         boot::write(&memory, &ram, &layout, initramfs, &cmdline)?;
 
         let kvm = host::open()?;
@@ -123,6 +128,7 @@ impl Machine {
             mmio,
             irqs,
             console,
+            program,
             balloon,
             watchdog: Watchdog::new(config.watchdog),
             time_limit: config.time_limit,
@@ -194,6 +200,12 @@ impl Machine {
     /// What the guest has written to its console: the last 64 KiB.
     pub fn console(&self) -> Shared<ConsoleOutput> {
         self.console.clone()
+    }
+
+    /// What the guest's program has written to its standard output and standard error; none if the
+    /// machine was made without a program.
+    pub fn program(&self) -> Option<[Shared<ProgramOutput>; 2]> {
+        self.program.clone()
     }
 
     /// The balloon, to set its target and read its statistics; a new target reaches the guest

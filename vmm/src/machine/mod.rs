@@ -3,7 +3,7 @@
 //! [`Machine::new`] builds it, [`Machine::run`] runs the guest to its next [`Stop`]. Between two
 //! runs the host reads and writes the guest's memory; the guest stands still.
 //!
-//! * [`memory`]: where RAM is. [`kernel`], [`boot`]: how the guest starts (PVH).
+//! * [`memory`]: where RAM is. [`kernel`], [`boot`], `initramfs`: how the guest starts (PVH).
 //! * [`host`]: /dev/kvm and what can be wrong with it. [`doctor`]: the same, asked for.
 //! * `devices`: what the guest finds at its ports and in the hole below 4 GiB.
 //! * `run`: the loop. `watchdog`: ends it. `vcpu`, `cpuid`, [`registers`]: the CPU.
@@ -26,6 +26,7 @@ mod error;
 #[cfg(test)]
 mod guest_tests;
 pub mod host;
+mod initramfs;
 pub mod kernel;
 #[expect(
     clippy::module_inception,
@@ -47,6 +48,7 @@ mod watchdog;
 pub use config::MachineConfig;
 pub use devices::MachineBalloon;
 pub use error::MachineError;
+pub use initramfs::Initramfs;
 pub use kernel::Kernel;
 pub use machine::{FirstLine, Machine};
 pub use memory::{GuestMemory, MAX_MEMORY, MIN_MEMORY};

@@ -152,7 +152,7 @@ impl<'a> Human<'a> {
         Ok(())
     }
 
-    fn faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(super) fn faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let injectors = &self.report.faults.injectors;
         if injectors.is_empty() {
             return Ok(());
@@ -186,7 +186,7 @@ impl<'a> Human<'a> {
         Ok(())
     }
 
-    fn audits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(super) fn audits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let audits = &self.report.audits;
         let held = audits
             .iter()
@@ -244,7 +244,7 @@ impl<'a> Human<'a> {
         Ok(())
     }
 
-    fn views(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(super) fn views(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for view in &self.report.views {
             self.heading(f, view.name, "")?;
             write!(f, "{}", view.text)?;
@@ -252,7 +252,7 @@ impl<'a> Human<'a> {
         Ok(())
     }
 
-    fn verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(super) fn verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.report;
         if let Some(crash) = &report.crash {
             self.heading(f, "Crash", "")?;

@@ -6,11 +6,13 @@
 mod bars;
 mod human;
 mod paint;
+mod program;
 mod schema;
 mod text;
 
 pub use human::Human;
 pub use paint::Paint;
+pub use program::{AfterProgram, Program};
 pub use schema::schema;
 
 use crate::{
@@ -55,6 +57,9 @@ pub struct Report {
     pub events_by_kind: Vec<KindCount>,
     /// The workload's own account.
     pub workload: Workload,
+    /// The program that was the workload, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
     /// What the guest's page tables map; at the end of boot.
     pub page_table: Option<AddressMap>,
     /// Balloon pressure.

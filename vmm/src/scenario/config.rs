@@ -1,7 +1,9 @@
 //! What a run is made of: machine, workload, seed and the actions on it.
 
 use super::StopAt;
-use crate::{fault::FaultSpec, nearest::nearest, pressure::PressureProfile, size::ByteSize};
+use crate::{
+    fault::FaultSpec, nearest::nearest, pressure::PressureProfile, program::Program, size::ByteSize,
+};
 use pagelab_abi::view::ViewKind;
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 use thiserror::Error;
@@ -17,6 +19,10 @@ pub struct RunConfig {
     pub zone_limits: Option<ZoneLimits>,
     /// Name of the workload.
     pub workload: String,
+    /// The program that is the workload, if the workload is [`pagelab_abi::program::WORKLOAD`].
+    pub program: Option<Program>,
+    /// Whether what the program writes goes to this process's own standard streams as well.
+    pub forward: bool,
     /// Seed of everything random.
     pub seed: u64,
     /// Balloon pressure; none for what the workload brings along.
@@ -49,6 +55,8 @@ impl Default for RunConfig {
             zones: ZoneModel::Classic,
             zone_limits: None,
             workload: "default".to_owned(),
+            program: None,
+            forward: false,
             seed: 1,
             pressure: None,
             faults: Vec::new(),

@@ -2,15 +2,17 @@
 
 use super::RunConfig;
 use crate::{
+    devices::serial::ProgramOutput,
     fault::FaultSpec,
     machine::{
-        Kernel, MachineConfig,
+        Initramfs, Kernel, MachineConfig,
         crash::{CrashKind, CrashReport},
     },
     pressure::PressureProfile,
     report::Verdict,
 };
-use pagelab_abi::{platform, view::ViewKind, workload::Workload};
+use pagelab_abi::{platform, program::CMDLINE_INIT, view::ViewKind, workload::Workload};
+use std::io::{self, Write};
 
 /// The workload that gets pressure and faults without being asked.
 const DEFAULT: &str = "default";
@@ -25,6 +27,9 @@ const DEFAULT_FAULTS: [&str; 2] = [
 /// Every view at once, as the guest is asked for them.
 pub(super) const ALL_VIEWS: u32 = (1 << ViewKind::ALL.len()) - 1;
 
+/// Bytes that are kept of each of a program's outputs.
+const MAX_OUTPUT: usize = 16 << 20;
+
 /// The machine for a run.
 pub(super) fn machine(config: &RunConfig) -> MachineConfig {
     let kernel = config.kernel.clone().map_or(Kernel::Embedded, Kernel::Path);
@@ -33,9 +38,27 @@ pub(super) fn machine(config: &RunConfig) -> MachineConfig {
         cmdline: cmdline(config),
         watchdog: config.watchdog,
         time_limit: Some(config.time_limit),
-        console: config.console.then(|| Box::new(std::io::stderr()) as _),
+        console: config.console.then(|| Box::new(io::stderr()) as _),
+        initramfs: config
+            .program
+            .as_ref()
+            .map(|program| Initramfs::Bytes(program.archive())),
+        program: config.program.as_ref().map(|_| outputs(config.forward)),
         ..MachineConfig::new(kernel)
     }
+}
+
+/// Where a program's standard output and standard error go.
+fn outputs(forward: bool) -> [ProgramOutput; 2] {
+    let streams: [Box<dyn Write + Send>; 2] = [Box::new(io::stdout()), Box::new(io::stderr())];
+    streams.map(|stream| {
+        let output = ProgramOutput::new(MAX_OUTPUT);
+        if forward {
+            output.with_forward(stream)
+        } else {
+            output
+        }
+    })
 }
 
 /// The kernel command line. What announces devices is added by the machine.
@@ -47,6 +70,9 @@ fn cmdline(config: &RunConfig) -> String {
     ];
     if let Some(limits) = config.zone_limits {
         words.push(format!("{}={limits}", platform::CMDLINE_ZONE_LIMITS));
+    }
+    if let Some(program) = &config.program {
+        words.push(format!("{CMDLINE_INIT}={}", program.guest_path()));
     }
     if let Some(letters) = &config.slab_debug {
         words.push(format!("{}={letters}", platform::CMDLINE_SLAB_DEBUG));

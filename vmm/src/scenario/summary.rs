@@ -2,11 +2,13 @@
 
 use super::{RunConfig, actions::Actions, ending::Ending, observe::Observer};
 use crate::{
+    devices::{Shared, lock, serial::ProgramOutput},
     fault::FaultKind,
     inspect::audit::Relief,
     machine::{Machine, doctor::Backend},
     report::{
-        Config, FORMAT, Faults, Host, Injector, KindCount, Pressure, Report, Verdict, Workload,
+        Config, FORMAT, Faults, Host, Injector, KindCount, Pressure, Program, Report, Verdict,
+        Workload,
     },
     size::ByteSize,
 };
@@ -25,7 +27,13 @@ pub(super) fn report(
     // A guest that died before it named its root page still gets a report.
     let root = machine.root().unwrap_or_default();
     let workload = workload(&root.progress);
-    let (verdict, reasons) = judge(ending.verdict, ending.reasons, &workload, &observer);
+    let program = program(config, machine, &root);
+    let mut reasons = ending.reasons;
+    let came_to_its_end = ending.verdict == Verdict::Held && ending.stopped_at.is_none();
+    if came_to_its_end && program.as_ref().is_some_and(Program::is_unknown) {
+        reasons.push("the guest did not say how the program ended".to_owned());
+    }
+    let (verdict, reasons) = judge(ending.verdict, reasons, &workload, &observer);
     Report {
         format: FORMAT,
         verdict,
@@ -37,6 +45,7 @@ pub(super) fn report(
         events_by_kind: events_by_kind(&root),
         faults: faults(&root, actions, &workload),
         workload,
+        program,
         pressure: pressure(machine, actions, observer.relief),
         zones: observer.zones,
         boot: observer.boot,
@@ -114,6 +123,31 @@ fn workload(progress: &Progress) -> Workload {
         mismatches: progress.mismatches.load(Relaxed),
         held: progress.held.load(Relaxed),
     }
+}
+
+/// What became of the program, if there was one.
+fn program(config: &RunConfig, machine: &Machine, root: &Root) -> Option<Program> {
+    let program = config.program.as_ref()?;
+    let outputs = machine.program()?;
+    let text = |output: &Shared<ProgramOutput>| {
+        let output = lock(output);
+        let text = String::from_utf8_lossy(output.kept()).into_owned();
+        (text, output.dropped())
+    };
+    let [(stdout, dropped_out), (stderr, dropped_err)] = outputs.each_ref().map(text);
+    let ended = root.program.ended.load(Relaxed) != 0;
+    let status = root.program.status.load(Relaxed);
+    let signal = status & 0x7f;
+    let lossy = |text: &std::ffi::OsString| text.to_string_lossy().into_owned();
+    Some(Program {
+        path: program.guest_path().to_owned(),
+        argv: program.argv().iter().map(lossy).collect(),
+        status: (ended && signal == 0).then_some((status >> 8) as u8),
+        signal: (ended && signal != 0).then_some(signal as u8),
+        stdout,
+        stderr,
+        dropped: dropped_out.saturating_add(dropped_err),
+    })
 }
 
 fn pressure(machine: &Machine, actions: &Actions, relief: Relief) -> Pressure {

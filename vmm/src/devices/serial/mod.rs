@@ -1,11 +1,14 @@
-//! The 16550A serial console.
+//! The 16550A serial console, and the ports for a program's output.
 //!
 //! The registers are `vm-superio`'s; what the guest writes is captured in a bounded buffer that
-//! keeps the tail, and can be copied to a writer as well.
+//! keeps the tail, and can be copied to a writer as well. What a guest's program writes goes to
+//! ports of its own ([`OutputPort`]).
 
 mod capture;
+mod program;
 
 pub use capture::{Capture, ConsoleOutput};
+pub use program::{OutputPort, ProgramOutput};
 
 use vm_superio::Serial;
 use vm_superio::serial::NoEvents;
