@@ -6,7 +6,7 @@ use crate::{
 };
 use core::{
     ptr::NonNull,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 use pagelab_abi::{
     control::Control,
@@ -14,6 +14,7 @@ use pagelab_abi::{
     platform::{DIRECT_MAP, Doorbell},
 };
 use pagelab_mm::machine::Machine;
+use x86_64::{VirtAddr, instructions::tlb};
 
 /// This kernel's machine: one CPU, a direct map, kmap windows, the doorbell.
 pub(crate) struct Guest;
@@ -24,6 +25,14 @@ static DIRECT_END: AtomicU32 = AtomicU32::new(0);
 /// Says how far the direct map goes: physical, exclusive. Once, at boot.
 pub(crate) fn set_direct_map_end(end: u64) {
     DIRECT_END.store((end / PAGE_SIZE) as u32, Relaxed);
+}
+
+/// Physical address of the kernel's top-level page table.
+static KERNEL_PGD: AtomicU64 = AtomicU64::new(0);
+
+/// Names the kernel's top-level page table. Once, at boot.
+pub(crate) fn set_kernel_pgd(table: u64) {
+    KERNEL_PGD.store(table, Relaxed);
 }
 
 /// Number of this CPU; there is one.
@@ -57,6 +66,21 @@ impl Machine for Guest {
         if !is_direct(window) {
             kmap::close(CPU, window);
         }
+    }
+
+    #[inline]
+    fn flush_tlb_page(&self, address: u64) {
+        tlb::flush(VirtAddr::new_truncate(address));
+    }
+
+    #[inline]
+    fn flush_tlb_all(&self) {
+        // The kernel's own pages are global and stay.
+        tlb::flush_all();
+    }
+
+    fn kernel_pgd(&self) -> Option<u64> {
+        Some(KERNEL_PGD.load(Relaxed))
     }
 
     #[inline]

@@ -60,7 +60,7 @@ pub(crate) enum Error {
     DeviceInRam(u64),
     Init(InitError),
     SlabDebug(UnknownLetter),
-    /// No page for the slab allocator.
+    /// No page for the slab allocator, or for the caches of address spaces.
     Slab,
 }
 
@@ -191,10 +191,12 @@ pub(crate) fn prepare(info: &BootInfo, cmdline: &Cmdline<'_>) -> Result<Prepared
 /// Starts the memory manager, on the kernel's own page tables.
 pub(crate) fn init(mut prepared: Prepared) -> Result<&'static Memory, Error> {
     machine::set_direct_map_end(prepared.config.direct_map_end);
+    machine::set_kernel_pgd(prepared.root_table);
     kmap::init(prepared.kmap_table);
     let mm = Mm::init(Guest, &mut prepared.memblock, prepared.config)?;
     let mm = MEMORY.call_once(|| mm);
     mm.slab_init(prepared.slab_debug).map_err(|_| Error::Slab)?;
+    mm.vm_init().map_err(|_| Error::Slab)?;
     root::set_mm(mm.layout());
     Ok(mm)
 }

@@ -14,8 +14,9 @@
 //! * [`gfp`]: allocation flags.
 //! * [`memblock`], [`mm`], [`page`], [`percpu`], [`vmstat`], [`zone`], `slab`: the memory manager's
 //!   structures in RAM.
-//! * [`vma`]: the areas of an address space. [`task`]: processes. [`program`]: how the first of them
-//!   ended.
+//! * [`mm_struct`], [`vma`], [`pte`]: an address space, its areas, the entries of its page tables.
+//! * [`mman`], [`errno`]: arguments and errors of the memory system calls.
+//! * [`mod@task`], the processes.
 //! * [`mod@panic`]: what a dying guest leaves behind.
 //! * [`view`]: texts in Linux's /proc formats, handed from guest to host.
 //! * [`workload`]: phases and results of the guest's workload.
@@ -28,16 +29,20 @@
 
 pub mod access;
 pub mod control;
+pub mod errno;
 pub mod event;
 pub mod fault;
 pub mod gfp;
 pub mod memblock;
 pub mod mm;
+pub mod mm_struct;
+pub mod mman;
 pub mod page;
 pub mod panic;
 pub mod percpu;
 pub mod platform;
 pub mod program;
+pub mod pte;
 pub mod root;
 pub mod slab;
 pub mod task;

@@ -6,7 +6,7 @@ use crate::{
     vmstat::NR_NODE_STATS,
     zone::{MAX_ZONES, Zone},
 };
-use core::sync::atomic::{AtomicI64, AtomicU32};
+use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
 /// The root structure; [`crate::root::MmLayout::state`] points to it. Addresses are physical.
@@ -61,6 +61,14 @@ pub struct MmState {
     pub memory: RegionTable,
     /// RAM that was taken before the page allocator began.
     pub memory_reserved: RegionTable,
+    /// The newest [`crate::mm_struct::MmStruct`], 0 for none.
+    pub mm_list: AtomicU64,
+    /// Number of the next one.
+    pub next_mm_id: AtomicU64,
+    /// The page of zeros that all programs share, 0 before there is one.
+    pub zero_pfn: AtomicU32,
+    /// [`crate::mm_struct::MmStruct`]s in the list.
+    pub nr_mms: AtomicU32,
     /// Zero.
-    pub tail: [u64; 6],
+    pub tail: [u64; 3],
 }

@@ -45,15 +45,19 @@ pub struct Page {
     pub refcount: AtomicU32,
     /// Page-table entries that map it.
     pub mapcount: AtomicI32,
-    /// The owner's word.
+    /// The owner's word. In the page cache: the page's number in the file (Linux: `index`).
     pub private: AtomicU32,
     /// Next pfn in the list this page is in, or [`NONE`].
     pub next: AtomicU32,
     /// Previous pfn in a doubly linked list, or [`NONE`].
     pub prev: AtomicU32,
-    /// What the page is part of; the owner's.
+    /// What the page is part of; the owner's. In the page cache: physical address of the file's
+    /// address space. For an anonymous page of a program: [`MAPPING_ANON`].
     pub mapping: AtomicU64,
 }
+
+/// [`Page::mapping`] of an anonymous page that a program has mapped (Linux: `PAGE_MAPPING_ANON`).
+pub const MAPPING_ANON: u64 = 1;
 
 bitflags! {
     /// State of a frame. A head has exactly one of `BUDDY`, `PCP`, `ALLOCATED`, `OFFLINE`,

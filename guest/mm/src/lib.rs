@@ -38,6 +38,7 @@ pub mod mm;
 pub mod page_alloc;
 mod pcp;
 pub mod pfn;
+mod pgtable;
 mod proc;
 pub mod reclaim;
 mod reporting;
@@ -46,6 +47,8 @@ pub mod slab;
 mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tlb;
+pub mod user_mm;
 pub mod validate;
 pub mod vma;
 pub mod zone;

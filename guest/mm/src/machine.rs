@@ -27,6 +27,18 @@ pub trait Machine: Sync {
     /// `window` came from the latest unmatched `kmap_local` on this CPU and is not used again.
     unsafe fn kunmap_local(&self, window: NonNull<u8>);
 
+    /// Forgets what the CPU has cached of the translation of a program's address, and all that it
+    /// has cached of tables above the last level.
+    fn flush_tlb_page(&self, address: u64);
+
+    /// Forgets all that the CPU has cached of the translations of programs' addresses.
+    fn flush_tlb_all(&self);
+
+    /// Physical address, in the direct map, of the kernel's top-level page table. Its upper half,
+    /// which never changes after boot, becomes that of each address space. None if there is no
+    /// such table.
+    fn kernel_pgd(&self) -> Option<u64>;
+
     /// One tick of the event clock. May not return before the host has looked at the guest, so
     /// it is called when the structures are consistent, and never under a lock.
     fn event(&self, kind: EventKind, a: u64, b: u64);

@@ -6,6 +6,7 @@ use crate::{
     machine::Machine,
     memmap::{self, MemMap},
     shrinker::ShrinkerTable,
+    user_mm::Vm,
     zone::{REQUESTS, Request},
 };
 use core::{ptr::NonNull, sync::atomic::Ordering::Relaxed};
@@ -17,6 +18,7 @@ use pagelab_abi::{
     vmstat::{NodeStat, VmEvent},
     zone::Zone,
 };
+use spin::Once;
 
 /// The memory manager. There is one; all CPUs share it, and all of its state but the shrinkers is
 /// in RAM, in the layouts of `pagelab_abi`. Made by [`Mm::init`].
@@ -29,6 +31,7 @@ pub struct Mm<M: Machine + 'static> {
     pub(crate) layout: MmLayout,
     pub(crate) requests: [Request; REQUESTS],
     pub(crate) shrinkers: ShrinkerTable<M>,
+    pub(crate) vm: Once<Vm>,
 }
 
 /// A block of frames that share a state.

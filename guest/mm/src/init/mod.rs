@@ -111,6 +111,7 @@ impl<M: Machine + 'static> Mm<M> {
             },
             requests: request_table(config.zones.model(), &state.zones),
             shrinkers: ShrinkerTable::new(),
+            vm: spin::Once::new(),
         })
     }
 }

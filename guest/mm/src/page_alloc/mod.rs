@@ -8,7 +8,7 @@
 
 mod bad;
 mod free;
-mod prepare;
+pub(crate) mod prepare;
 mod slow;
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ impl<M: Machine> Drop for Window<'_, M> {
 }
 
 /// Fills a frame with zeros, through a window if it is not in the direct map.
-fn zero_frame<M: Machine>(machine: &M, pfn: u32) -> Result<(), AllocError> {
+pub(crate) fn zero_frame<M: Machine>(machine: &M, pfn: u32) -> Result<(), AllocError> {
     let window = Window(
         machine,
         machine.kmap_local(pfn).ok_or(AllocError::NoWindow)?,

@@ -13,6 +13,7 @@ use pagelab_abi::{
     event::{EventClock, EventKind},
 };
 use std::{
+    collections::BTreeMap,
     sync::{Mutex, PoisonError},
     thread_local,
     vec::Vec,
@@ -43,6 +44,7 @@ pub struct TestMachine {
     clock: EventClock,
     events: Mutex<Vec<(EventKind, u64, u64)>>,
     windows: Mutex<Vec<usize>>,
+    tlb: Mutex<BTreeMap<u64, u64>>,
 }
 
 impl TestMachine {
@@ -55,6 +57,7 @@ impl TestMachine {
             clock: EventClock::new(),
             events: Mutex::new(Vec::new()),
             windows: Mutex::new(Vec::new()),
+            tlb: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -81,6 +84,11 @@ impl TestMachine {
 
     fn lock_events(&self) -> std::sync::MutexGuard<'_, Vec<(EventKind, u64, u64)>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pages of which the CPU has cached the translation, with that.
+    pub(crate) fn lock_tlb(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, u64>> {
+        self.tlb.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_windows(&self) -> std::sync::MutexGuard<'_, Vec<usize>> {
@@ -134,6 +142,19 @@ impl Machine for TestMachine {
         }
     }
 
+    fn flush_tlb_page(&self, address: u64) {
+        self.lock_tlb()
+            .retain(|page, _| *page != address & !(PAGE_SIZE - 1));
+    }
+
+    fn flush_tlb_all(&self) {
+        self.lock_tlb().clear();
+    }
+
+    fn kernel_pgd(&self) -> Option<u64> {
+        None
+    }
+
     fn event(&self, kind: EventKind, a: u64, b: u64) {
         let mut events = self.lock_events();
         events.push((kind, a, b));
@@ -185,6 +206,14 @@ impl<const CLOCK: bool> Machine for BenchMachine<CLOCK> {
     }
 
     unsafe fn kunmap_local(&self, _window: NonNull<u8>) {}
+
+    fn flush_tlb_page(&self, _address: u64) {}
+
+    fn flush_tlb_all(&self) {}
+
+    fn kernel_pgd(&self) -> Option<u64> {
+        None
+    }
 
     #[inline(always)]
     fn event(&self, kind: EventKind, a: u64, b: u64) {

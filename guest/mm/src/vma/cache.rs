@@ -1,7 +1,7 @@
 //! Areas as objects of a slab cache.
 
 use super::{VmaMemory, VmaObject};
-use crate::slab::{AllocError, CreateError, DestroyError, KmemCache, PageSource, Slab};
+use crate::slab::{AllocError, CreateError, KmemCache, PageSource, Slab};
 use core::num::NonZero;
 use pagelab_abi::{gfp::Gfp, slab::CacheFlags, vma::Vma};
 
@@ -9,19 +9,31 @@ use pagelab_abi::{gfp::Gfp, slab::CacheFlags, vma::Vma};
 #[derive(Debug)]
 pub struct VmaCache<'a, S: PageSource> {
     slab: Slab<'a, S>,
-    cache: KmemCache,
+    cache: &'a KmemCache,
 }
+
+impl<S: PageSource> Clone for VmaCache<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: PageSource> Copy for VmaCache<'_, S> {}
 
 impl<'a, S: PageSource> VmaCache<'a, S> {
     /// Makes the cache, under Linux's name for it.
     ///
     /// # Errors
     /// Those of [`Slab::kmem_cache_create`].
-    pub fn new(slab: Slab<'a, S>) -> Result<Self, CreateError> {
+    pub fn create(slab: Slab<'a, S>) -> Result<KmemCache, CreateError> {
         let (size, align) = (size_of::<Vma>() as u32, align_of::<Vma>() as u32);
-        let cache =
-            slab.kmem_cache_create("vm_area_struct", size, align, CacheFlags::empty(), None)?;
-        Ok(Self { slab, cache })
+        slab.kmem_cache_create("vm_area_struct", size, align, CacheFlags::empty(), None)
+    }
+
+    /// A user of the cache, which [`Self::create`] made with the same allocator.
+    #[inline(always)]
+    pub const fn new(slab: Slab<'a, S>, cache: &'a KmemCache) -> Self {
+        Self { slab, cache }
     }
 
     /// An object for a tree.
@@ -30,7 +42,7 @@ impl<'a, S: PageSource> VmaCache<'a, S> {
     /// If there is no memory or failslab says so.
     #[track_caller]
     pub fn alloc(&self, gfp: Gfp) -> Result<VmaObject, AllocError> {
-        let object = self.slab.kmem_cache_alloc(&self.cache, gfp)?;
+        let object = self.slab.kmem_cache_alloc(self.cache, gfp)?;
         // SAFETY: the object has the size and alignment of a `Vma` and is this function's.
         unsafe { object.cast::<Vma>().write(Vma::new()) };
         // Physical page 0 is never free memory.
@@ -48,15 +60,7 @@ impl<'a, S: PageSource> VmaCache<'a, S> {
         let object = self.slab.object(object.gpa());
         // SAFETY: nobody else has the value, so the object is in no tree. One of another origin is
         // noticed by the slab allocator.
-        unsafe { self.slab.kmem_cache_free(&self.cache, object) };
-    }
-
-    /// Ends the cache.
-    ///
-    /// # Errors
-    /// Those of [`Slab::kmem_cache_destroy`]: areas are left.
-    pub fn destroy(self) -> Result<(), DestroyError> {
-        self.slab.kmem_cache_destroy(self.cache)
+        unsafe { self.slab.kmem_cache_free(self.cache, object) };
     }
 }
 

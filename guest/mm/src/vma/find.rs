@@ -39,6 +39,17 @@ impl<'r, M: VmaMemory> VmaTree<'r, M> {
         self.get(self.first_above(address))
     }
 
+    /// The last area that ends at `address` or below.
+    pub fn before(&self, address: u64) -> Option<&Vma> {
+        let next = self.first_above(address);
+        let prev = if next == 0 {
+            &self.root.last
+        } else {
+            &self.node(next).prev
+        };
+        self.get(prev.load(Relaxed))
+    }
+
     /// The first area with a page in `start..end` (Linux: `find_vma_intersection`).
     #[inline]
     pub fn find_intersection(&self, start: u64, end: u64) -> Option<&Vma> {

@@ -13,7 +13,8 @@ fn a_tree_of_slab_objects_comes_and_goes_without_a_leak() {
     let zones = ZoneConfig::with_limits(ZoneModel::Classic, &[8 << 20, 32 << 20]).unwrap();
     let mm = boot(64 << 20, zones);
     mm.slab_init(CacheFlags::DEBUG).unwrap();
-    let cache = VmaCache::new(mm.slab()).unwrap();
+    let kmem_cache = VmaCache::create(mm.slab()).unwrap();
+    let cache = VmaCache::new(mm.slab(), &kmem_cache);
     let mut root = VmaRoot::new();
     let mut tree = VmaTree::new(&mut root, &cache, PAGE_SIZE, 1 << 47).unwrap();
     for i in 0..500 {
@@ -35,7 +36,7 @@ fn a_tree_of_slab_objects_comes_and_goes_without_a_leak() {
     while let Some((_, object)) = tree.pop_first() {
         cache.free(object);
     }
-    cache.destroy().unwrap();
+    mm.slab().kmem_cache_destroy(kmem_cache).unwrap();
     mm.slab().validate().unwrap();
     assert!(violations(&mm).is_empty());
 }

@@ -1,0 +1,135 @@
+//! Address spaces as they stand in RAM (Linux include/linux/mm_types.h: `struct mm_struct`).
+//!
+//! All of them hang in a doubly linked list, newest first, from [`crate::mm::MmState::mm_list`].
+//! Links are physical addresses of objects in the direct map, 0 for none.
+//!
+//! A frame of a program has as many references as page-table entries that hold it (present ones and
+//! those with [`crate::pte::PTE_PROTNONE`]; those with [`crate::pte::PTE_SPECIAL`] hold none), and one
+//! more if it is in the page cache. Its descriptor's `mapcount` counts the entries alone, and its
+//! `mapping` is that of [`crate::page::Page::mapping`]. While the memory manager works on a frame, it may
+//! have one reference more; the event clock can stand still at such a moment.
+
+use crate::vma::VmaRoot;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+use zerocopy::{FromBytes, IntoBytes, KnownLayout};
+
+/// First word of a live [`MmStruct`].
+pub const MM_STRUCT_MAGIC: u64 = u64::from_le_bytes(*b"mmstruct");
+
+/// Name of the cache of [`MmStruct`]s.
+pub const MM_STRUCT: &str = "mm_struct";
+
+/// Kinds of pages that are counted in [`MmStruct::rss`] (Linux include/linux/mm_types_task.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum RssStat {
+    /// Pages of files.
+    File = 0,
+    /// Anonymous pages.
+    Anon = 1,
+    /// Entries that lead to swap.
+    Swap = 2,
+    /// Pages of shared memory.
+    Shmem = 3,
+}
+
+/// Number of [`RssStat`]s.
+pub const NR_RSS_STATS: usize = 4;
+
+/// An address space. Counts are in pages unless they say otherwise.
+#[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C, align(64))]
+pub struct MmStruct {
+    /// [`MM_STRUCT_MAGIC`] while the address space lives.
+    pub magic: AtomicU64,
+    /// Physical address of the top-level page table.
+    pub pgd: AtomicU64,
+    /// The areas.
+    pub vmas: VmaRoot,
+    /// Number of the address space, never used twice.
+    pub id: AtomicU64,
+    /// Next in the list of all.
+    pub next: AtomicU64,
+    /// Previous in the list of all.
+    pub prev: AtomicU64,
+    /// Top of what mmap gives out (Linux: `mmap_base`).
+    pub mmap_base: AtomicU64,
+    /// Pages in all areas.
+    pub total_vm: AtomicU64,
+    /// Pages in areas with `LOCKED`.
+    pub locked_vm: AtomicU64,
+    /// Pages present, index [`RssStat`].
+    pub rss: [AtomicU64; NR_RSS_STATS],
+    /// Largest sum of resident pages that a change of it has seen.
+    pub hiwater_rss: AtomicU64,
+    /// Page-table nodes, the top-level one included.
+    pub pgtables: AtomicU64,
+    /// First address of the heap.
+    pub start_brk: AtomicU64,
+    /// First address behind the heap, in bytes.
+    pub brk: AtomicU64,
+    /// First address above the stack.
+    pub start_stack: AtomicU64,
+    /// Bytes that the stack may have.
+    pub stack_limit: AtomicU64,
+    /// First address of the arguments' strings. The next three are those of
+    /// /proc/PID/cmdline and /proc/PID/environ and are the exec's to fill in.
+    pub arg_start: AtomicU64,
+    /// First address behind them.
+    pub arg_end: AtomicU64,
+    /// First address of the environment's strings.
+    pub env_start: AtomicU64,
+    /// First address behind them.
+    pub env_end: AtomicU64,
+    /// [`crate::vma::VmFlags`] that new areas get (mlockall).
+    pub def_flags: AtomicU64,
+    /// Faults that needed no I/O.
+    pub min_flt: AtomicU64,
+    /// Faults that did.
+    pub maj_flt: AtomicU64,
+    /// Tasks that run in it, which their owner counts.
+    pub mm_users: AtomicU32,
+    /// Zero.
+    pub reserved32: u32,
+}
+
+impl MmStruct {
+    /// An address space without anything.
+    pub const fn new() -> Self {
+        Self {
+            magic: AtomicU64::new(0),
+            pgd: AtomicU64::new(0),
+            vmas: VmaRoot::new(),
+            id: AtomicU64::new(0),
+            next: AtomicU64::new(0),
+            prev: AtomicU64::new(0),
+            mmap_base: AtomicU64::new(0),
+            total_vm: AtomicU64::new(0),
+            locked_vm: AtomicU64::new(0),
+            rss: [const { AtomicU64::new(0) }; NR_RSS_STATS],
+            hiwater_rss: AtomicU64::new(0),
+            pgtables: AtomicU64::new(0),
+            start_brk: AtomicU64::new(0),
+            brk: AtomicU64::new(0),
+            start_stack: AtomicU64::new(0),
+            stack_limit: AtomicU64::new(0),
+            arg_start: AtomicU64::new(0),
+            arg_end: AtomicU64::new(0),
+            env_start: AtomicU64::new(0),
+            env_end: AtomicU64::new(0),
+            def_flags: AtomicU64::new(0),
+            min_flt: AtomicU64::new(0),
+            maj_flt: AtomicU64::new(0),
+            mm_users: AtomicU32::new(0),
+            reserved32: 0,
+        }
+    }
+}
+
+impl Default for MmStruct {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const _: () = assert!(size_of::<MmStruct>() == 256);

@@ -1,0 +1,137 @@
+//! From an address to its entry.
+
+use super::{PMD_SHIFT, PageTables, Pte, TOP_LEVEL, index, shift};
+use crate::{AllocError, Order, Pfn, machine::Machine};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use pagelab_abi::pte::{PTE_ACCESSED, PTE_ADDRESS, PTE_PRESENT, PTE_USER, PTE_WRITE};
+
+/// An entry that leads to another node. The last level decides about rights.
+const TABLE: u64 = PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED;
+
+impl<'a, M: Machine + 'static> PageTables<'a, M> {
+    /// The last-level node for an address, or the level whose entry is missing.
+    #[inline(always)]
+    fn last_node(&self, address: u64) -> Result<u64, u32> {
+        let mut node = self.pgd;
+        for level in [3, 2, 1] {
+            let entry = self.entry(node, index(address, level)).load(Relaxed);
+            if entry & PTE_PRESENT == 0 {
+                return Err(level);
+            }
+            node = entry & PTE_ADDRESS;
+        }
+        Ok(node)
+    }
+
+    /// The entry of an address, if there is a node for it.
+    #[inline(always)]
+    pub(crate) fn walk(&self, address: u64) -> Option<&'a AtomicU64> {
+        let node = self.last_node(address).ok()?;
+        Some(self.entry(node, index(address, 0)))
+    }
+
+    /// What the entry of an address says.
+    #[inline(always)]
+    pub(crate) fn get(&self, address: u64) -> Pte {
+        Pte(self.walk(address).map_or(0, |entry| entry.load(Relaxed)))
+    }
+
+    /// The entry of an address. Nodes that are missing are made.
+    ///
+    /// # Errors
+    /// [`AllocError`]; then there are no more nodes than before.
+    #[inline]
+    pub(crate) fn walk_alloc(&self, address: u64) -> Result<&'a AtomicU64, AllocError> {
+        match self.last_node(address) {
+            Ok(node) => Ok(self.entry(node, index(address, 0))),
+            Err(_) => self.walk_grow(address),
+        }
+    }
+
+    #[inline(never)]
+    fn walk_grow(&self, address: u64) -> Result<&'a AtomicU64, AllocError> {
+        let mut node = self.pgd;
+        let mut first_new = None;
+        for level in (1..=TOP_LEVEL).rev() {
+            let entry = self.entry(node, index(address, level));
+            let value = entry.load(Relaxed);
+            node = if value & PTE_PRESENT != 0 {
+                value & PTE_ADDRESS
+            } else {
+                match self.alloc_node() {
+                    Ok(new) => {
+                        entry.store(new | TABLE, Relaxed);
+                        first_new.get_or_insert((entry, level));
+                        new
+                    }
+                    Err(error) => {
+                        if let Some((entry, level)) = first_new {
+                            self.free_chain(address, entry, level);
+                        }
+                        return Err(error);
+                    }
+                }
+            };
+        }
+        Ok(self.entry(node, index(address, 0)))
+    }
+
+    /// Undoes the nodes for an address from an entry down, none of which leads elsewhere.
+    #[cold]
+    fn free_chain(&self, address: u64, entry: &AtomicU64, level: u32) {
+        let mut value = entry.swap(0, Relaxed);
+        // Any such flush makes the CPU forget what it has cached of upper levels.
+        self.mm.machine.flush_tlb_page(address);
+        for below in (0..level).rev() {
+            if value & PTE_PRESENT == 0 {
+                break;
+            }
+            let node = value & PTE_ADDRESS;
+            value = if below > 0 {
+                self.entry(node, index(address, below)).load(Relaxed)
+            } else {
+                0
+            };
+            self.count_nodes(-1);
+            self.mm.free_pages(Pfn::from_phys(node), Order::ZERO);
+        }
+    }
+
+    /// Calls `each` with every part of `start..end` for which there is a last-level node: the
+    /// part's start, and its entries.
+    #[inline]
+    pub(crate) fn for_each_node(
+        &self,
+        start: u64,
+        end: u64,
+        mut each: impl FnMut(u64, &'a [AtomicU64]),
+    ) {
+        let mut address = start;
+        while address < end {
+            match self.last_node(address) {
+                Ok(node) => {
+                    let stop = next_boundary(address, PMD_SHIFT).min(end);
+                    each(address, self.entries(node, address, stop));
+                    address = stop;
+                }
+                Err(level) => address = next_boundary(address, shift(level)),
+            }
+        }
+    }
+
+    /// The entries of a last-level node for the addresses from `start` to below `end`, which are
+    /// all in its range.
+    #[inline(always)]
+    fn entries(&self, node: u64, start: u64, end: u64) -> &'a [AtomicU64] {
+        let first = self.entry(node, index(start, 0));
+        let count = index(end - 1, 0) + 1 - index(start, 0);
+        // SAFETY: the entries of a node lie one behind the other, and these are inside it.
+        unsafe { core::slice::from_raw_parts(first, count) }
+    }
+}
+
+/// The next multiple of a power of two.
+#[inline(always)]
+const fn next_boundary(address: u64, shift: u32) -> u64 {
+    ((address >> shift) + 1) << shift
+}

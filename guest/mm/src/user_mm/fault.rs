@@ -1,0 +1,219 @@
+//! Pages come: what an access to a page that is not there, or not so, leads to
+//! (Linux arch/x86/mm/fault.c: `do_user_addr_fault`, mm/memory.c: `handle_mm_fault`).
+
+use super::{Access, FaultSignal, UserMm, add, signal::PF_PROT};
+use crate::{
+    AllocError, Order, Pfn,
+    machine::Machine,
+    page_alloc::prepare::zero_frame,
+    pgtable::Pte,
+    vma::{Area, Backing},
+};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use pagelab_abi::{
+    PAGE_SIZE,
+    event::EventKind,
+    gfp::Gfp,
+    mm_struct::RssStat,
+    page::MAPPING_ANON,
+    pte::{PTE_ACCESSED, PTE_DIRTY},
+    vma::VmFlags,
+};
+
+impl From<AllocError> for FaultSignal {
+    fn from(_: AllocError) -> Self {
+        Self::Oom
+    }
+}
+
+impl<M: Machine + 'static> UserMm<M> {
+    /// Handles a page fault of ring 3 at an address, with the CPU's error code. On success the
+    /// access can be tried again.
+    ///
+    /// # Errors
+    /// The signal that the program gets.
+    #[inline]
+    pub fn handle_fault(&mut self, addr: u64, error_code: u64) -> Result<(), FaultSignal> {
+        self.fault(addr, Access::of_error_code(error_code), error_code)
+    }
+
+    /// Does what an access would do, if it is one of ring 3.
+    ///
+    /// # Errors
+    /// The signal that the program would get.
+    #[inline]
+    pub fn fault_in(&mut self, addr: u64, access: Access) -> Result<(), FaultSignal> {
+        self.fault(addr, access, access.error_code())
+    }
+
+    fn fault(&mut self, addr: u64, access: Access, code: u64) -> Result<(), FaultSignal> {
+        self.mm
+            .machine
+            .event(EventKind::Fault, addr, code & !PF_PROT);
+        let area = match self.tree().find_vma(addr).map(Area::of) {
+            Some(area) if area.start <= addr => area,
+            _ => return Err(FaultSignal::MapErr(addr)),
+        };
+        if !permits(area.flags, access) {
+            return Err(FaultSignal::AccErr(addr));
+        }
+        add(&self.mm_struct().min_flt, 1);
+        let page = addr & !(PAGE_SIZE - 1);
+        let pte = self.tables().get(page);
+        if pte.is_none() {
+            return match area.backing {
+                Backing::Anonymous { .. } => self.anonymous_fault(page, &area, access),
+                Backing::File { .. } => Err(FaultSignal::BusAdrErr(addr)),
+            };
+        }
+        if access == Access::Write && !pte.is_writable() {
+            return self.write_protect_fault(page, &area, pte);
+        }
+        // It is there already: the CPU had something older in mind.
+        self.replace(page, Pte(pte.0 | PTE_ACCESSED | dirty(access)));
+        Ok(())
+    }
+
+    /// The first access to a page of anonymous memory (Linux: `do_anonymous_page`).
+    fn anonymous_fault(
+        &mut self,
+        page: u64,
+        area: &Area,
+        access: Access,
+    ) -> Result<(), FaultSignal> {
+        if access != Access::Write {
+            let entry = self.tables().walk_alloc(page)?;
+            let pte = Pte::new(self.vm.zero_pfn, area.flags).read_only().special();
+            entry.store(pte.0, Relaxed);
+            return Ok(());
+        }
+        let pfn = self.alloc_user_page()?;
+        if let Err(error) = self.zero_page(pfn) {
+            return self.give_up(pfn, error);
+        }
+        match self.tables().walk_alloc(page) {
+            Ok(entry) => {
+                self.map_anonymous(entry, pfn, area);
+                Ok(())
+            }
+            Err(error) => self.give_up(pfn, error),
+        }
+    }
+
+    /// A store to a page that is there and read-only, in an area that is writable
+    /// (Linux: `do_wp_page`).
+    fn write_protect_fault(&mut self, page: u64, area: &Area, pte: Pte) -> Result<(), FaultSignal> {
+        if area.flags.contains(VmFlags::SHARED) {
+            self.replace(page, Pte(pte.0 | PTE_ACCESSED).writable());
+            return Ok(());
+        }
+        let old = pte.pfn();
+        if !pte.is_special() {
+            let page_of = self.mm.map.page(old.0);
+            if page_of.mapping.load(Relaxed) == MAPPING_ANON && page_of.refcount.load(Relaxed) == 1
+            {
+                // Nobody else has it any more.
+                self.replace(page, Pte(pte.0 | PTE_ACCESSED).writable());
+                return Ok(());
+            }
+        }
+        let new = self.alloc_user_page()?;
+        let filled = if pte.is_special() {
+            self.zero_page(new)
+        } else {
+            self.copy_page(new, old)
+        };
+        if let Err(error) = filled {
+            return self.give_up(new, error);
+        }
+        let entry = self.tables().walk(page);
+        if let Some(entry) = entry {
+            self.map_anonymous(entry, new, area);
+        }
+        self.mm.machine.flush_tlb_page(page);
+        if !pte.is_special() {
+            let kind = if self.unmap_page(pte) {
+                RssStat::Anon
+            } else {
+                self.file_rss(area)
+            };
+            self.add_rss(kind, -1);
+            self.mm.put_page(old);
+        }
+        Ok(())
+    }
+
+    /// A page for a program, without content.
+    #[inline]
+    fn alloc_user_page(&self) -> Result<Pfn, AllocError> {
+        self.mm.alloc_pages(Gfp::HIGHUSER_MOVABLE, Order::ZERO)
+    }
+
+    /// Gives back a page that was not mapped in the end.
+    #[cold]
+    fn give_up(&self, pfn: Pfn, error: AllocError) -> Result<(), FaultSignal> {
+        self.mm.free_pages(pfn, Order::ZERO);
+        Err(error.into())
+    }
+
+    /// Maps a new anonymous page, written, where a private area is.
+    #[inline(always)]
+    fn map_anonymous(&self, entry: &AtomicU64, pfn: Pfn, area: &Area) {
+        let page = self.mm.map.page(pfn.0);
+        page.mapping.store(MAPPING_ANON, Relaxed);
+        page.mapcount.store(1, Relaxed);
+        entry.store(Pte::new(pfn, area.flags).writable().0, Relaxed);
+        self.add_rss(RssStat::Anon, 1);
+    }
+
+    /// Changes the entry of a page, and lets the CPU know.
+    fn replace(&self, page: u64, pte: Pte) {
+        if let Some(entry) = self.tables().walk(page) {
+            entry.store(pte.0, Relaxed);
+        }
+        self.mm.machine.flush_tlb_page(page);
+    }
+
+    fn zero_page(&self, pfn: Pfn) -> Result<(), AllocError> {
+        zero_frame(&self.mm.machine, pfn.0)
+    }
+
+    /// Copies a frame.
+    fn copy_page(&self, to: Pfn, from: Pfn) -> Result<(), AllocError> {
+        let machine = &self.mm.machine;
+        let source = machine.kmap_local(from.0).ok_or(AllocError::NoWindow)?;
+        let copied = match machine.kmap_local(to.0) {
+            Some(target) => {
+                // SAFETY: both are windows onto whole, different frames; `to` is new, and what a
+                // program could write into `from` is only bytes.
+                unsafe {
+                    target.copy_from_nonoverlapping(source, PAGE_SIZE as usize);
+                    machine.kunmap_local(target);
+                }
+                Ok(())
+            }
+            None => Err(AllocError::NoWindow),
+        };
+        // SAFETY: the window opened last that is still open.
+        unsafe { machine.kunmap_local(source) };
+        copied
+    }
+}
+
+/// Whether an area allows an access (Linux: `access_error`). As on x86, what can be written or
+/// executed can be read.
+const fn permits(flags: VmFlags, access: Access) -> bool {
+    match access {
+        Access::Write => flags.contains(VmFlags::WRITE),
+        Access::Exec => flags.contains(VmFlags::EXEC),
+        Access::Read => flags.intersects(VmFlags::READ.union(VmFlags::WRITE).union(VmFlags::EXEC)),
+    }
+}
+
+/// What an access leaves in an entry besides `PTE_ACCESSED`.
+const fn dirty(access: Access) -> u64 {
+    match access {
+        Access::Write => PTE_DIRTY,
+        Access::Read | Access::Exec => 0,
+    }
+}

@@ -1,0 +1,114 @@
+//! Address spaces of programs: areas (the logical view) and page tables (the physical one).
+//!
+//! * `vm`: what all address spaces share. `life`: birth and end of one.
+//! * `request`: what mmap is asked for. `signal`: how a fault can end.
+//! * `mmap`, `munmap`: areas come and go; `place`: where; `insert`: next to which others.
+//! * `fault`: pages come; `access`: the kernel loads and stores for a system call.
+//! * `zap`: pages go.
+//!
+//! Errors are those of Linux's system calls. Whatever fails for want of memory leaves the address
+//! space as it was, unless a function says otherwise.
+//!
+//! The tree of areas and the tables are private to a [`UserMm`], and all changes need it by `&mut`.
+
+mod access;
+mod fault;
+mod insert;
+mod life;
+mod mmap;
+mod munmap;
+mod place;
+mod request;
+mod signal;
+#[cfg(test)]
+mod tests;
+mod vm;
+mod zap;
+
+pub use request::MmapRequest;
+pub use signal::{Access, Fault, FaultSignal};
+pub(crate) use vm::Vm;
+
+use crate::{Mm, machine::Machine, pgtable::PageTables, vma::VmaCache, vma::VmaTree};
+use core::{
+    ptr::NonNull,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+use pagelab_abi::mm_struct::{MmStruct, RssStat};
+
+/// Areas that an address space can have (Linux: `sysctl_max_map_count`).
+const MAX_MAP_COUNT: u64 = 65530;
+
+/// Memory of areas, as address spaces use it.
+type Areas<M> = VmaCache<'static, Mm<M>>;
+
+/// A program's address space. Its value owns it: when it is dropped, all that it has is given back.
+pub struct UserMm<M: Machine + 'static> {
+    mm: &'static Mm<M>,
+    vm: &'static Vm,
+    at: NonNull<MmStruct>,
+    gpa: u64,
+    pgd: u64,
+}
+
+// SAFETY: the value owns the object that its pointer leads to.
+unsafe impl<M: Machine + 'static> Send for UserMm<M> {}
+
+impl<M: Machine + 'static> UserMm<M> {
+    /// Physical address of the top-level page table, for CR3.
+    #[inline]
+    pub fn pgd(&self) -> u64 {
+        self.pgd
+    }
+
+    /// Physical address of the [`MmStruct`].
+    pub fn gpa(&self) -> u64 {
+        self.gpa
+    }
+
+    /// Counters and bounds. The links, the tables and the areas are not to be written.
+    #[inline]
+    pub fn mm_struct(&self) -> &MmStruct {
+        // SAFETY: the object lives as long as this value. What changes in it is atomic, but for
+        // `vmas` while `tree` has it, which borrows this value as a whole.
+        unsafe { self.at.as_ref() }
+    }
+
+    /// The memory manager.
+    pub fn mm(&self) -> &'static Mm<M> {
+        self.mm
+    }
+
+    #[inline(always)]
+    fn areas(&self) -> Areas<M> {
+        VmaCache::new(self.mm.slab(), &self.vm.vm_area_struct)
+    }
+
+    /// The tree of areas.
+    #[inline(always)]
+    fn tree(&mut self) -> VmaTree<'_, Areas<M>> {
+        let areas = self.areas();
+        // SAFETY: as in `mm_struct`. Only this value's methods use the root, always over this
+        // cache, and `life` made it.
+        unsafe { VmaTree::attach(&mut self.at.as_mut().vmas, areas) }
+    }
+
+    /// The page tables.
+    #[inline(always)]
+    fn tables(&self) -> PageTables<'_, M> {
+        // SAFETY: `life` made the table, and it lives as long as this value.
+        unsafe { PageTables::new(self.mm, self.pgd, &self.mm_struct().pgtables) }
+    }
+
+    /// Counts resident pages of a kind.
+    #[inline(always)]
+    fn add_rss(&self, kind: RssStat, delta: i64) {
+        add(&self.mm_struct().rss[kind as usize], delta);
+    }
+}
+
+/// Adds to a counter of an address space, which has one writer.
+#[inline(always)]
+fn add(counter: &AtomicU64, delta: i64) {
+    counter.store(counter.load(Relaxed).wrapping_add_signed(delta), Relaxed);
+}

@@ -1,0 +1,183 @@
+//! All that must hold of address spaces.
+
+use super::UserMm;
+use crate::{
+    Mm,
+    testing::{TestMachine, violations},
+    vma::{Area, Backing},
+};
+use core::sync::atomic::Ordering::Relaxed;
+use pagelab_abi::{
+    mm_struct::RssStat,
+    page::{MAPPING_ANON, PageFlags, flags_of},
+    pte::{PTE_ADDRESS, PTE_NX, PTE_PRESENT, PTE_PROTNONE, PTE_SPECIAL, PTE_USER, PTE_WRITE},
+    vma::VmFlags,
+};
+use std::{collections::BTreeMap, vec::Vec};
+
+/// What the tables of one address space hold.
+#[derive(Default)]
+struct Walk {
+    /// Nodes.
+    nodes: u64,
+    /// Last-level entries: address and value.
+    entries: Vec<(u64, u64)>,
+}
+
+fn walk(user: &UserMm<TestMachine>, areas: &[Area]) -> Walk {
+    let mut found = Walk::default();
+    walk_node(user, areas, user.pgd(), 3, 0, &mut found);
+    found
+}
+
+fn walk_node(
+    user: &UserMm<TestMachine>,
+    areas: &[Area],
+    node: u64,
+    level: u32,
+    base: u64,
+    found: &mut Walk,
+) {
+    found.nodes += 1;
+    let size = 1u64 << (12 + 9 * level);
+    let end = base + (size << 9);
+    assert!(
+        level == 3 || areas.iter().any(|area| area.start < end && area.end > base),
+        "a node for {base:#x}-{end:#x}, where no area is"
+    );
+    let machine = user.mm().machine();
+    let table = machine.frame((node >> 12) as u32).unwrap().cast::<u64>();
+    for index in 0..if level == 3 { 256 } else { 512 } {
+        // SAFETY: an entry of the node.
+        let entry = unsafe { *table.as_ptr().add(index) };
+        let address = base + index as u64 * size;
+        if level == 0 && entry != 0 {
+            found.entries.push((address, entry));
+        } else if level > 0 && entry & PTE_PRESENT != 0 {
+            walk_node(user, areas, entry & PTE_ADDRESS, level - 1, address, found);
+        }
+    }
+}
+
+/// Checks an entry against its area.
+fn check_entry(mm: &Mm<TestMachine>, area: &Area, address: u64, entry: u64) {
+    let what = || std::format!("{address:#x}: entry {entry:#x} in {area:x?}");
+    let readable = VmFlags::READ | VmFlags::WRITE | VmFlags::EXEC;
+    if area.flags.intersects(readable) {
+        let present = PTE_PRESENT | PTE_USER;
+        assert_eq!(entry & present, present, "{}", what());
+    } else {
+        assert_eq!(
+            entry & (PTE_PRESENT | PTE_PROTNONE),
+            PTE_PROTNONE,
+            "{}",
+            what()
+        );
+    }
+    let executable = area.flags.contains(VmFlags::EXEC);
+    assert_eq!(entry & PTE_NX == 0, executable, "{}", what());
+    let zero = mm.state().zero_pfn.load(Relaxed);
+    let is_zero = entry & PTE_ADDRESS == u64::from(zero) << 12;
+    assert_eq!(entry & PTE_SPECIAL != 0, is_zero, "{}", what());
+    if entry & PTE_WRITE != 0 {
+        assert!(
+            area.flags.contains(VmFlags::WRITE) && !is_zero,
+            "{}",
+            what()
+        );
+        let page = mm.page(crate::Pfn::from_phys(entry & PTE_ADDRESS)).unwrap();
+        if !area.flags.contains(VmFlags::SHARED) {
+            assert_eq!(page.refcount.load(Relaxed), 1, "{}", what());
+            assert_eq!(page.mapping.load(Relaxed), MAPPING_ANON, "{}", what());
+        }
+    }
+}
+
+/// Checks all address spaces that there are, of which the first is the one that the CPU runs.
+pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestMachine>]) {
+    let mut maps: BTreeMap<u32, u32> = BTreeMap::new();
+    for user in users.iter_mut() {
+        let tree = user.tree();
+        tree.check_invariants().unwrap();
+        let areas: Vec<Area> = tree.iter().map(Area::of).collect();
+        let found = walk(user, &areas);
+        let this = user.mm_struct();
+        assert_eq!(this.pgtables.load(Relaxed), found.nodes, "nodes");
+        let (mut anon, mut other) = (0, 0);
+        for &(address, entry) in &found.entries {
+            let area = areas
+                .iter()
+                .find(|area| (area.start..area.end).contains(&address));
+            let area = area.unwrap_or_else(|| panic!("{address:#x}: {entry:#x} in no area"));
+            check_entry(mm, area, address, entry);
+            if entry & PTE_SPECIAL == 0 {
+                let pfn = ((entry & PTE_ADDRESS) >> 12) as u32;
+                *maps.entry(pfn).or_default() += 1;
+                let page = mm.page(crate::Pfn(pfn)).unwrap();
+                if page.mapping.load(Relaxed) == MAPPING_ANON {
+                    anon += 1;
+                } else {
+                    assert!(matches!(area.backing, Backing::File { .. }));
+                    other += 1;
+                }
+            }
+        }
+        let rss = |kind: RssStat| this.rss[kind as usize].load(Relaxed);
+        assert_eq!(rss(RssStat::Anon), anon, "anonymous pages");
+        assert_eq!(
+            rss(RssStat::File) + rss(RssStat::Shmem),
+            other,
+            "file pages"
+        );
+        let total: u64 = areas.iter().map(Area::pages).sum();
+        assert_eq!(this.total_vm.load(Relaxed), total, "total_vm");
+        let locked = areas
+            .iter()
+            .filter(|area| area.flags.contains(VmFlags::LOCKED));
+        let locked: u64 = locked.map(Area::pages).sum();
+        assert_eq!(this.locked_vm.load(Relaxed), locked, "locked_vm");
+    }
+    for (&pfn, &count) in &maps {
+        let page = mm.page(crate::Pfn(pfn)).unwrap();
+        let flags = flags_of(page.flags.load(Relaxed));
+        assert!(flags.contains(PageFlags::ALLOCATED), "{pfn:#x}: {flags:?}");
+        assert_eq!(
+            page.mapcount.load(Relaxed),
+            count as i32,
+            "{pfn:#x}: mapcount"
+        );
+        let cached = u32::from(page.mapping.load(Relaxed) > MAPPING_ANON);
+        assert_eq!(
+            page.refcount.load(Relaxed),
+            count + cached,
+            "{pfn:#x}: refcount"
+        );
+    }
+    if let Some(user) = users.first() {
+        super::cpu::check_cached(user);
+    }
+    let all = violations(mm);
+    assert!(all.is_empty(), "{all:?}");
+    mm.slab().validate().unwrap();
+    assert_eq!(mm.state().nr_mms.load(Relaxed), users.len() as u32);
+}
+
+/// Frames that are allocated, but for those of slabs.
+pub(super) fn allocated(mm: &Mm<TestMachine>) -> u64 {
+    let census = mm.validate(&mut |violation| panic!("{violation}"));
+    let all: u64 = census.iter().map(|zone| zone.allocated).sum();
+    use pagelab_abi::vmstat::NodeStat;
+    let slabs = mm.node_stat(NodeStat::SlabReclaimable) + mm.node_stat(NodeStat::SlabUnreclaimable);
+    all - slabs as u64
+}
+
+/// Objects of a cache that are in use.
+pub(super) fn objects(mm: &Mm<TestMachine>, cache: &str) -> u64 {
+    let mut text = std::string::String::new();
+    mm.slabinfo(&mut text).unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.split_whitespace().next() == Some(cache))
+        .unwrap_or_else(|| panic!("no {cache} in {text}"));
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}

@@ -1,0 +1,68 @@
+//! Pages go (Linux mm/memory.c: `zap_pte_range`).
+
+use super::UserMm;
+use crate::{machine::Machine, pgtable::Pte, tlb::TlbGather, vma::Area};
+use core::{ops::Range, sync::atomic::Ordering::Relaxed};
+use pagelab_abi::{PAGE_SHIFT, mm_struct::RssStat, page::MAPPING_ANON};
+
+impl<M: Machine + 'static> UserMm<M> {
+    /// Empties the entries of a part of an area. The frames' references go with the token.
+    pub(super) fn zap(&self, area: &Area, part: Range<u64>, gather: &mut TlbGather<'_, M>) {
+        self.note_hiwater();
+        let (mut anon, mut file) = (0, 0);
+        self.tables()
+            .for_each_node(part.start, part.end, |address, entries| {
+                for (page, entry) in entries.iter().enumerate() {
+                    let pte = Pte(entry.load(Relaxed));
+                    if pte.is_none() {
+                        continue;
+                    }
+                    entry.store(0, Relaxed);
+                    let address = address + ((page as u64) << PAGE_SHIFT);
+                    if pte.is_special() {
+                        gather.change(address);
+                    } else {
+                        if self.unmap_page(pte) {
+                            anon -= 1;
+                        } else {
+                            file -= 1;
+                        }
+                        gather.remove_page(address, pte.pfn());
+                    }
+                }
+            });
+        self.add_rss(RssStat::Anon, anon);
+        self.add_rss(self.file_rss(area), file);
+    }
+
+    /// An entry that held a page no longer does. True if the page is anonymous.
+    #[inline(always)]
+    pub(super) fn unmap_page(&self, pte: Pte) -> bool {
+        let page = self.mm.map.page(pte.pfn().0);
+        page.mapcount.fetch_sub(1, Relaxed);
+        page.mapping.load(Relaxed) == MAPPING_ANON
+    }
+
+    /// As what the pages of an area count that are not anonymous.
+    pub(super) fn file_rss(&self, _area: &Area) -> RssStat {
+        RssStat::File
+    }
+
+    /// Notes how much there is before it gets less (Linux: `update_hiwater_rss`).
+    pub(super) fn note_hiwater(&self) {
+        let this = self.mm_struct();
+        let rss = self.resident();
+        if rss > this.hiwater_rss.load(Relaxed) {
+            this.hiwater_rss.store(rss, Relaxed);
+        }
+    }
+
+    /// Pages that are there (Linux: `get_mm_rss`).
+    pub fn resident(&self) -> u64 {
+        let rss = &self.mm_struct().rss;
+        [RssStat::File, RssStat::Anon, RssStat::Shmem]
+            .iter()
+            .map(|kind| rss[*kind as usize].load(Relaxed))
+            .sum()
+    }
+}
