@@ -17,6 +17,7 @@
 //! * [`mm_struct`], [`vma`], [`pte`]: an address space, its areas, the entries of its page tables.
 //! * [`mman`], [`errno`]: arguments and errors of the memory system calls.
 //! * [`mod@task`], the processes.
+//! * [`page_cache`]: the files' pages.
 //! * [`mod@panic`]: what a dying guest leaves behind.
 //! * [`view`]: texts in Linux's /proc formats, handed from guest to host.
 //! * [`workload`]: phases and results of the guest's workload.
@@ -38,6 +39,7 @@ pub mod mm;
 pub mod mm_struct;
 pub mod mman;
 pub mod page;
+pub mod page_cache;
 pub mod panic;
 pub mod percpu;
 pub mod platform;

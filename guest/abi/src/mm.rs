@@ -2,6 +2,7 @@
 
 use crate::{
     memblock::RegionTable,
+    page_cache::PageCacheState,
     slab::SlabState,
     vmstat::NR_NODE_STATS,
     zone::{MAX_ZONES, Zone},
@@ -55,6 +56,10 @@ pub struct MmState {
     pub node_stat: [AtomicI64; NR_NODE_STATS],
     /// The slab allocator's part.
     pub slab: SlabState,
+    /// The page cache's part.
+    pub page_cache: PageCacheState,
+    /// Zero.
+    pub reserved: [u64; 3],
     /// The zones.
     pub zones: [Zone; MAX_ZONES],
     /// All RAM.

@@ -3,7 +3,7 @@
 //!
 //! Spacing and order of lines are those of Linux 6.6 (mm/vmstat.c, mm/slab_common.c,
 //! fs/proc/meminfo.c) in a kernel without SMP, NUMA, CMA and memory isolation. Lines about what
-//! pagelab does not have (page cache, huge pages, …) are left out. In C's terms:
+//! pagelab does not have (huge pages, …) are left out. In C's terms:
 //!
 //! * `buddyinfo`: for each populated zone `"Node 0, zone %8s "`, then `"%6lu "` for each order.
 //! * `pagetypeinfo`: `"Page block order: %d\nPages per block:  %lu\n\n"`, then
@@ -20,7 +20,8 @@
 //!   are 0; `high` is [`crate::percpu::PerCpuPages::high_config`].
 //! * `meminfo` (`"%-16s%8lu kB"`): MemTotal (managed), MemFree, MemAvailable, Buffers, Cached,
 //!   SwapCached, with a HIGHMEM zone also HighTotal, HighFree, LowTotal, LowFree, then SwapTotal,
-//!   SwapFree, KReclaimable, Slab, SReclaimable, SUnreclaim, KernelStack, PageTables, Balloon.
+//!   SwapFree, Shmem, KReclaimable, Slab, SReclaimable, SUnreclaim, KernelStack, PageTables, Balloon.
+//!   Cached is `nr_file_pages`, all of which are ramfs's or shared memory and so never available.
 //!   MemAvailable is at least 0: free, plus r less min(r/2, sum of low watermarks), less the sum
 //!   of reserves, with r = `nr_slab_reclaimable` and a zone's reserve =
 //!   min(managed, largest `lowmem_reserve` + high watermark).

@@ -110,6 +110,10 @@ pub enum NodeStat {
     SlabReclaimable = 0,
     /// Pages in other slabs.
     SlabUnreclaimable,
+    /// Pages in the page cache.
+    FilePages,
+    /// Pages of shared memory; [`Self::FilePages`] counts them as well.
+    Shmem,
     /// KiB in kernel stacks.
     KernelStack,
     /// Pages that are page tables.
@@ -117,13 +121,15 @@ pub enum NodeStat {
 }
 
 /// Number of [`NodeStat`]s.
-pub const NR_NODE_STATS: usize = 4;
+pub const NR_NODE_STATS: usize = 6;
 
 impl NodeStat {
     /// All, in the order of their numbers.
     pub const ALL: [Self; NR_NODE_STATS] = [
         Self::SlabReclaimable,
         Self::SlabUnreclaimable,
+        Self::FilePages,
+        Self::Shmem,
         Self::KernelStack,
         Self::PageTablePages,
     ];
@@ -133,6 +139,8 @@ impl NodeStat {
         match self {
             Self::SlabReclaimable => "nr_slab_reclaimable",
             Self::SlabUnreclaimable => "nr_slab_unreclaimable",
+            Self::FilePages => "nr_file_pages",
+            Self::Shmem => "nr_shmem",
             Self::KernelStack => "nr_kernel_stack",
             Self::PageTablePages => "nr_page_table_pages",
         }

@@ -6,8 +6,9 @@
 //!
 //! # Locks, in the order in which they are taken
 //!
-//! 1. A slab cache's locks (see `slab`).
-//! 2. [`pagelab_abi::zone::Zone::lock`], one for each zone: free lists, their counters, and the
+//! 1. The page cache's locks (see `page_cache`).
+//! 2. A slab cache's locks (see `slab`).
+//! 3. [`pagelab_abi::zone::Zone::lock`], one for each zone: free lists, their counters, and the
 //!    descriptors and pageblock bytes of that zone's free blocks. Never two at a time, and nothing
 //!    else is taken under it.
 //!
@@ -36,6 +37,7 @@ pub mod memblock;
 mod memmap;
 pub mod mm;
 pub mod page_alloc;
+pub mod page_cache;
 mod pcp;
 pub mod pfn;
 mod pgtable;
@@ -51,6 +53,7 @@ mod tlb;
 pub mod user_mm;
 pub mod validate;
 pub mod vma;
+mod window;
 pub mod zone;
 
 pub use frames::Frames;
@@ -58,6 +61,7 @@ pub use init::{Config, InitError};
 pub use memblock::Memblock;
 pub use mm::Mm;
 pub use page_alloc::AllocError;
+pub use page_cache::FileId;
 pub use pfn::{Order, Pfn};
 
 /// CPUs that per-CPU state has room for.

@@ -5,6 +5,7 @@ use crate::{
     direct_map::DirectMap,
     machine::Machine,
     memmap::{self, MemMap},
+    page_cache::PageCache,
     shrinker::ShrinkerTable,
     user_mm::Vm,
     zone::{REQUESTS, Request},
@@ -32,6 +33,7 @@ pub struct Mm<M: Machine + 'static> {
     pub(crate) requests: [Request; REQUESTS],
     pub(crate) shrinkers: ShrinkerTable<M>,
     pub(crate) vm: Once<Vm>,
+    pub(crate) page_cache: Once<PageCache>,
 }
 
 /// A block of frames that share a state.

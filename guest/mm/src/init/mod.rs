@@ -112,6 +112,7 @@ impl<M: Machine + 'static> Mm<M> {
             requests: request_table(config.zones.model(), &state.zones),
             shrinkers: ShrinkerTable::new(),
             vm: spin::Once::new(),
+            page_cache: spin::Once::new(),
         })
     }
 }

@@ -1,34 +1,20 @@
 //! What a block needs before its owner gets it (Linux: `prep_new_page`).
 
 use super::AllocError;
-use crate::{Mm, Order, Pfn, machine::Machine, memmap::MemMap};
-use core::{ptr::NonNull, sync::atomic::Ordering::Relaxed};
+use crate::{Mm, Order, Pfn, machine::Machine, memmap::MemMap, window::Window};
+use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
     PAGE_SIZE,
     gfp::Gfp,
     page::{ORDER_SHIFT, PAGEBLOCK_PAGES, PageFlags},
 };
 
-/// A window onto one frame, closed when it is dropped.
-struct Window<'a, M: Machine>(&'a M, NonNull<u8>);
-
-impl<M: Machine> Drop for Window<'_, M> {
-    fn drop(&mut self) {
-        // SAFETY: the window came from `kmap_local` when this was made. It is only used by
-        // `zero_frame`, which opens no other one and drops it before it returns.
-        unsafe { self.0.kunmap_local(self.1) }
-    }
-}
-
 /// Fills a frame with zeros, through a window if it is not in the direct map.
 pub(crate) fn zero_frame<M: Machine>(machine: &M, pfn: u32) -> Result<(), AllocError> {
-    let window = Window(
-        machine,
-        machine.kmap_local(pfn).ok_or(AllocError::NoWindow)?,
-    );
+    let window = Window::open(machine, pfn)?;
     // SAFETY: the window maps one whole frame, and the frame is allocated and not yet its
     // owner's, so nobody else refers to it.
-    unsafe { window.1.write_bytes(0, PAGE_SIZE as usize) }
+    unsafe { window.base().write_bytes(0, PAGE_SIZE as usize) }
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result 
     line("MemFree:", free)?;
     line("MemAvailable:", available(mm, reclaimable))?;
     line("Buffers:", 0)?;
-    line("Cached:", 0)?;
+    line("Cached:", pages(NodeStat::FilePages))?;
     line("SwapCached:", 0)?;
     if mm.zones().iter().any(is_highmem) {
         let high_total = sum(mm, |zone| if is_highmem(zone) { managed(zone) } else { 0 });
@@ -34,6 +34,7 @@ pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result 
     }
     line("SwapTotal:", 0)?;
     line("SwapFree:", 0)?;
+    line("Shmem:", pages(NodeStat::Shmem))?;
     line("KReclaimable:", reclaimable)?;
     line("Slab:", reclaimable + unreclaimable)?;
     line("SReclaimable:", reclaimable)?;

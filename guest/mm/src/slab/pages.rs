@@ -109,7 +109,7 @@ impl<M: Machine + 'static> Mm<M> {
         slabinfo::write(self.slab(), out)
     }
 
-    /// Makes the first caches and those of kmalloc, and lets reclaim shrink them. `debug`, of
+    /// Makes the first caches, those of kmalloc and of the page cache, and lets reclaim shrink them. `debug`, of
     /// [`CacheFlags::DEBUG`], applies to all caches. Called once, right after [`Mm::init`].
     ///
     /// # Errors
@@ -117,7 +117,8 @@ impl<M: Machine + 'static> Mm<M> {
     pub fn slab_init(&self, debug: CacheFlags) -> Result<(), AllocError> {
         self.slab().init(debug)?;
         self.register_shrinker(&SlabShrinker)
-            .map_err(|_| AllocError)
+            .map_err(|_| AllocError)?;
+        self.page_cache_init().map_err(|_| AllocError)
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
         ("MemFree:", pages(free)),
         ("MemAvailable:", pages(available(snapshot))),
         ("Buffers:", 0),
-        ("Cached:", 0),
+        ("Cached:", pages(snapshot.vmstat.node(NodeStat::FilePages))),
         ("SwapCached:", 0),
     ];
     if snapshot.zones.iter().any(|zone| is_high(&zone)) {
@@ -37,6 +37,7 @@ pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
     lines.extend([
         ("SwapTotal:", 0),
         ("SwapFree:", 0),
+        ("Shmem:", pages(snapshot.vmstat.node(NodeStat::Shmem))),
         ("KReclaimable:", pages(reclaimable)),
         ("Slab:", pages(reclaimable.saturating_add(unreclaimable))),
         ("SReclaimable:", pages(reclaimable)),

@@ -1,0 +1,145 @@
+//! The page cache as it stands in RAM: for each file its pages, in a radix tree.
+//!
+//! A file's content is an [`AddressSpace`] (Linux include/linux/fs.h: `struct address_space`, with
+//! the parts of `struct inode` that belong to the content). All of them are in one list, from
+//! [`PageCacheState::files`] through [`AddressSpace::next`]. Links are physical addresses of objects
+//! in the direct map, 0 for none, as in [`crate::slab`].
+//!
+//! A tree consists of [`RadixTreeNode`]s of 64 slots (Linux lib/xarray.c). An empty tree has no
+//! node; the root of another one is the lowest node that covers all of its pages. A slot of a node
+//! with `shift` 0 is empty (0) or holds a page ([`slot_of_page`]), and one of any other node is empty or
+//! leads to a node whose `shift` is smaller by [`MAP_SHIFT`]. No node is empty.
+//!
+//! A page in a cache is an allocated block of order 0. Its descriptor's `mapping` is the physical
+//! address of the file's [`AddressSpace`], and `private` is its page number in the file, so that a
+//! file has at most [`MAX_PAGES`] pages. The cache holds one of its references.
+
+use bitflags::bitflags;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+use zerocopy::{FromBytes, IntoBytes, KnownLayout};
+
+/// Binary logarithm of a node's slots (Linux include/linux/xarray.h: `XA_CHUNK_SHIFT`).
+pub const MAP_SHIFT: u32 = 6;
+
+/// Slots of a node.
+pub const MAP_SIZE: usize = 1 << MAP_SHIFT;
+
+/// Pages that a file may have: their numbers fit into a descriptor's `private`.
+pub const MAX_PAGES: u64 = 1 << 32;
+
+/// Nodes on the longest way from a root to a page.
+pub const MAX_HEIGHT: u32 = 32_u32.div_ceil(MAP_SHIFT);
+
+/// First word of a live [`AddressSpace`].
+pub const ADDRESS_SPACE_MAGIC: u64 = u64::from_le_bytes(*b"addrspac");
+
+/// Name of the cache of [`AddressSpace`]s.
+pub const INODE_CACHE: &str = "inode_cache";
+
+/// Name of the cache of [`RadixTreeNode`]s, which is Linux's.
+pub const RADIX_TREE_NODE: &str = "radix_tree_node";
+
+bitflags! {
+    /// Properties of an [`AddressSpace`].
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct AddressSpaceFlags: u32 {
+        /// Memory that is shared by name or by inheritance (Linux mm/shmem.c): its pages count as
+        /// `nr_shmem` as well.
+        const SHMEM = 1 << 0;
+    }
+}
+
+/// The content of a file. `root` and what hangs from it change under `lock` only.
+#[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C, align(64))]
+pub struct AddressSpace {
+    /// [`ADDRESS_SPACE_MAGIC`] while the file lives.
+    pub magic: AtomicU64,
+    /// The root node.
+    pub root: AtomicU64,
+    /// Bytes of the file (Linux: `i_size`).
+    pub size: AtomicU64,
+    /// Pages in the cache.
+    pub nrpages: AtomicU64,
+    /// References: open files, areas, names (Linux: `i_count`).
+    pub count: AtomicU32,
+    /// Not zero while a CPU changes the tree.
+    pub lock: AtomicU32,
+    /// Bits of [`AddressSpaceFlags`].
+    pub flags: AtomicU32,
+    /// Areas that map it, as their owners count them (Linux: `i_mmap`).
+    pub mapped: AtomicU32,
+    /// Number of the file, never used twice (Linux: `i_ino`).
+    pub ino: AtomicU64,
+    /// Next file in the list of all.
+    pub next: AtomicU64,
+    /// Previous file in the list of all.
+    pub prev: AtomicU64,
+    /// Zero.
+    pub reserved: [u64; 7],
+}
+
+/// A node of a file's tree.
+#[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct RadixTreeNode {
+    /// The node above.
+    pub parent: AtomicU64,
+    /// Bits of a page number that the nodes below this one use.
+    pub shift: AtomicU32,
+    /// This node's slot in its parent (bits 0 to 15), and slots that are not empty (from bit 16).
+    pub place: AtomicU32,
+    /// Children or pages.
+    pub slots: [AtomicU64; MAP_SIZE],
+}
+
+/// The page cache's part of the memory manager's root structure.
+#[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct PageCacheState {
+    /// The newest [`AddressSpace`].
+    pub files: AtomicU64,
+    /// Number of the next one.
+    pub next_ino: AtomicU64,
+    /// [`AddressSpace`]s in the list.
+    pub nr_files: AtomicU32,
+    /// Not zero while a CPU changes the list.
+    pub lock: AtomicU32,
+}
+
+/// What a slot says about a page: bit 0 is set, as in Linux's value entries.
+#[inline]
+pub const fn slot_of_page(pfn: u32) -> u64 {
+    (pfn as u64) << 1 | 1
+}
+
+/// The page in a slot; none if the slot is empty, leads to a node or is broken.
+#[inline]
+pub const fn page_of_slot(slot: u64) -> Option<u32> {
+    if slot & 1 == 1 && slot >> 33 == 0 {
+        Some((slot >> 1) as u32)
+    } else {
+        None
+    }
+}
+
+/// A value for [`RadixTreeNode::place`].
+#[inline]
+pub const fn pack_place(offset: u32, count: u32) -> u32 {
+    offset | count << 16
+}
+
+/// The node's slot in its parent.
+#[inline]
+pub const fn offset_of(place: u32) -> u32 {
+    place & 0xffff
+}
+
+/// Slots of the node that are not empty.
+#[inline]
+pub const fn count_of(place: u32) -> u32 {
+    place >> 16
+}
+
+const _: () = assert!(size_of::<AddressSpace>() == 128);
+const _: () = assert!(size_of::<RadixTreeNode>() == 528);

@@ -1,0 +1,101 @@
+//! The page cache: the content of files, in pages that may be anywhere in memory.
+//!
+//! A file is an [`AddressSpace`]; [`FileId`] names it. What it looks like in RAM is told in
+//! [`pagelab_abi::page_cache`]. There is no store behind a file: its pages are the content, as in
+//! Linux's ramfs, and a page that is not there is a hole, which reads as zeros.
+//!
+//! * `space`: files and their references. `node`: nodes of the trees, as objects.
+//! * `tree`: pages by their number. `pages`: finding, making and dropping them.
+//! * `content`: bytes in and out. `size`: truncation and holes.
+//! * `validate`: everything that must hold, checked.
+//!
+//! # Locks
+//!
+//! The lock of the list of files, and one for each file's tree; never two of them at once. Under
+//! neither is anything allocated or freed, or an event counted: what a change needs is allocated
+//! before, and what it leaves over is freed after. So at an event each tree is whole.
+
+mod content;
+mod node;
+mod pages;
+mod size;
+mod space;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod validate;
+
+use crate::{
+    Mm,
+    machine::Machine,
+    slab::{CreateError, KmemCache},
+};
+use core::num::NonZero;
+use pagelab_abi::{
+    page_cache::{AddressSpace, INODE_CACHE, RADIX_TREE_NODE, RadixTreeNode},
+    slab::CacheFlags,
+};
+
+pub use content::FILE_GFP;
+pub use validate::Violation;
+
+/// A file: the physical address of its [`AddressSpace`], as it stands in
+/// [`pagelab_abi::vma::Vma::file`]. It does not hold a reference by itself: see [`Mm::file_get`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct FileId(NonZero<u64>);
+
+impl FileId {
+    /// The file with this number; none for 0, which stands for no file. A number that is not a live
+    /// file's is noticed when it is used.
+    #[inline]
+    pub const fn from_raw(number: u64) -> Option<Self> {
+        match NonZero::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// As a number.
+    #[inline]
+    pub const fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// The slab caches of the page cache.
+#[derive(Debug)]
+pub(crate) struct PageCache {
+    inodes: KmemCache,
+    nodes: KmemCache,
+}
+
+impl<M: Machine + 'static> Mm<M> {
+    /// Makes the slab caches. Once, when there are slabs.
+    pub(crate) fn page_cache_init(&self) -> Result<(), CreateError> {
+        let cache = |name, size: usize, align: usize| {
+            let (size, align) = (size as u32, align as u32);
+            self.slab()
+                .kmem_cache_create(name, size, align, CacheFlags::empty(), None)
+        };
+        let inodes = cache(
+            INODE_CACHE,
+            size_of::<AddressSpace>(),
+            align_of::<AddressSpace>(),
+        )?;
+        let nodes = cache(
+            RADIX_TREE_NODE,
+            size_of::<RadixTreeNode>(),
+            align_of::<RadixTreeNode>(),
+        )?;
+        self.page_cache.call_once(|| PageCache { inodes, nodes });
+        Ok(())
+    }
+
+    /// The slab caches.
+    fn page_cache(&self) -> &PageCache {
+        self.page_cache
+            .get()
+            .expect("the page cache begins with the slab allocator")
+    }
+}

@@ -1,0 +1,144 @@
+//! Every single failure, one after the other, and memory that runs out: each leaves all as it was.
+
+use super::{PAGE, check, content, frames, mm, objects};
+use crate::{AllocError, Mm, machine::Machine, page_cache::FILE_GFP, testing::TestMachine};
+use core::sync::atomic::Ordering::Relaxed;
+use pagelab_abi::fault::FaultAttr;
+use std::{vec, vec::Vec};
+
+/// Both injectors of a machine.
+fn injectors(mm: &Mm<TestMachine>) -> [&FaultAttr; 2] {
+    let control = mm.machine().control();
+    [&control.fail_page_alloc, &control.failslab]
+}
+
+/// Runs `work` with the n-th allocation of one kind failing, for each n until none does. It says
+/// whether it succeeded; after a failure nothing may be left. Returns how many runs failed.
+fn each_failure(injector: usize, work: impl Fn(&Mm<TestMachine>) -> bool) -> u64 {
+    for nth in 1.. {
+        let mm = mm();
+        let before = (objects(&mm), frames(&mm));
+        let attr = injectors(&mm)[injector];
+        attr.nth.store(nth, Relaxed);
+        let succeeded = work(&mm);
+        let injected = attr.injected.load(Relaxed) > 0;
+        attr.nth.store(0, Relaxed);
+        check(&mm);
+        assert_eq!((objects(&mm), frames(&mm)), before, "failure {nth}");
+        if !injected {
+            assert!(succeeded);
+            return nth - 1;
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn each_failure_of_a_new_page_leaves_the_file_as_it_was() {
+    // From nothing; into a tree that has to grow by four; into a gap below the root.
+    let cases: [&[u64]; 3] = [&[], &[3], &[3, 1 << 20]];
+    let target = [5000, 1 << 29, 70_000];
+    for (pages, target) in cases.into_iter().zip(target) {
+        for injector in 0..2 {
+            let failures = each_failure(injector, |mm| {
+                let nth = injectors(mm)[injector].nth.swap(0, Relaxed);
+                let file = mm.file_new().unwrap();
+                for &page in pages {
+                    mm.file_write(file, page * PAGE as u64, &[page as u8; PAGE])
+                        .unwrap();
+                }
+                let (size, before) = (mm.file_size(file), (objects(mm), frames(mm)));
+                injectors(mm)[injector].nth.store(nth, Relaxed);
+                let written = mm.file_write(file, target * PAGE as u64, b"new");
+                if written.is_err() {
+                    assert_eq!(mm.file_size(file), size);
+                    assert_eq!((objects(mm), frames(mm)), before);
+                    check(mm);
+                    // It works the second time.
+                    assert_eq!(mm.file_write(file, target * PAGE as u64, b"new"), Ok(3));
+                }
+                for &page in pages {
+                    let mut bytes = vec![0; PAGE];
+                    assert_eq!(mm.file_read(file, page * PAGE as u64, &mut bytes), PAGE);
+                    assert_eq!(bytes, vec![page as u8; PAGE]);
+                }
+                check(mm);
+                mm.file_put(file);
+                written.is_ok()
+            });
+            assert!(failures >= 1, "injector {injector}");
+        }
+    }
+}
+
+#[test]
+fn each_failure_of_a_new_file() {
+    for injector in 0..2 {
+        let failures = each_failure(injector, |mm| match mm.file_new() {
+            Ok(file) => {
+                mm.file_put(file);
+                true
+            }
+            Err(_) => false,
+        });
+        assert!(failures >= 1);
+    }
+}
+
+#[test]
+fn a_write_that_memory_runs_out_in_is_short() {
+    let mm = mm();
+    let before = (objects(&mm), frames(&mm));
+    let file = mm.file_new().unwrap();
+    let chunk: Vec<u8> = (0..1 << 20).map(|i| (i / PAGE) as u8).collect();
+    let mut size = 0;
+    let error = loop {
+        match mm.file_write(file, size, &chunk) {
+            Ok(written) => size += written as u64,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, AllocError::NoMemory);
+    assert!(size > 12 << 20, "{size}");
+    assert_eq!(mm.file_size(file), size);
+    check(&mm);
+    let all = content(&mm, file);
+    assert!(
+        all.chunks(PAGE)
+            .enumerate()
+            .all(|(page, bytes)| bytes.iter().all(|&byte| byte == (page % 256) as u8))
+    );
+    mm.file_put(file);
+    check(&mm);
+    assert_eq!((objects(&mm), frames(&mm)), before);
+}
+
+#[test]
+fn pages_of_files_prefer_high_memory() {
+    let mm = mm();
+    let file = mm.file_new().unwrap();
+    let pfn = mm.file_page(file, 0, true, FILE_GFP).unwrap().unwrap();
+    assert!(mm.machine().direct_map(pfn.0).is_none());
+    mm.put_page(pfn);
+}
+
+#[test]
+fn without_a_window_nothing_is_lost() {
+    let mm = mm();
+    let file = mm.file_new().unwrap();
+    mm.file_write(file, 0, &[3; 2 * PAGE]).unwrap();
+    let high = mm.file_page(file, 0, false, FILE_GFP).unwrap().unwrap();
+    let windows: Vec<_> = core::iter::from_fn(|| mm.machine().kmap_local(high.0)).collect();
+    let mut bytes = [0; 10];
+    assert_eq!(mm.file_read(file, 0, &mut bytes), 0);
+    assert_eq!(mm.file_write(file, 0, &bytes), Err(AllocError::NoWindow));
+    assert_eq!(mm.file_set_size(file, 10), Err(AllocError::NoWindow));
+    assert_eq!(mm.file_size(file), 2 * PAGE as u64);
+    check(&mm);
+    for window in windows.into_iter().rev() {
+        // SAFETY: in the reverse order of their opening, and not used again.
+        unsafe { mm.machine().kunmap_local(window) };
+    }
+    mm.put_page(high);
+    assert_eq!(content(&mm, file), vec![3; 2 * PAGE]);
+}

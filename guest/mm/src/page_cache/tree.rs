@@ -1,0 +1,253 @@
+//! A file's pages by their number: a radix tree that is as high as the last page demands.
+
+use super::node::Nodes;
+use crate::{Mm, Pfn, machine::Machine, sync::Held};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use pagelab_abi::page_cache::{
+    AddressSpace, MAP_SHIFT, MAP_SIZE, MAX_PAGES, RadixTreeNode, count_of, offset_of, pack_place,
+    page_of_slot, slot_of_page,
+};
+
+/// A file's tree, locked as long as this lives.
+pub(super) struct Tree<'a, M: Machine + 'static> {
+    mm: &'a Mm<M>,
+    space: &'a AddressSpace,
+    _held: Held<'a, AtomicU32>,
+}
+
+/// What a slot that leads to a page must hold.
+fn page(slot: u64) -> Option<Pfn> {
+    page_of_slot(slot).map(Pfn)
+}
+
+/// The slot of a node under which a page is.
+fn slot_of(node: &RadixTreeNode, index: u64) -> usize {
+    (index >> node.shift.load(Relaxed)) as usize % MAP_SIZE
+}
+
+/// `shift` of the lowest node that covers pages 0 to `index`.
+const fn shift_for(index: u64) -> u32 {
+    let bits = u64::BITS - index.leading_zeros();
+    if bits == 0 {
+        return 0;
+    }
+    (bits - 1) / MAP_SHIFT * MAP_SHIFT
+}
+
+/// Whether a node with this `shift`, as root, covers a page.
+const fn covers(shift: u32, index: u64) -> bool {
+    shift_for(index) <= shift
+}
+
+impl<'a, M: Machine + 'static> Tree<'a, M> {
+    /// The tree of `space`, whose lock is held.
+    pub(super) fn new(mm: &'a Mm<M>, space: &'a AddressSpace, held: Held<'a, AtomicU32>) -> Self {
+        Self {
+            mm,
+            space,
+            _held: held,
+        }
+    }
+
+    fn shift(&self, node: u64) -> u32 {
+        self.mm.node(node).shift.load(Relaxed)
+    }
+
+    /// The lowest node on the way to a page that exists, and the slot there.
+    fn descend(&self, index: u64) -> Option<(u64, usize)> {
+        let mut node = self.space.root.load(Relaxed);
+        if node == 0 || !covers(self.shift(node), index) {
+            return None;
+        }
+        loop {
+            let inner = self.mm.node(node);
+            let slot = slot_of(inner, index);
+            let next = inner.slots[slot].load(Relaxed);
+            if inner.shift.load(Relaxed) == 0 || next == 0 {
+                return Some((node, slot));
+            }
+            node = next;
+        }
+    }
+
+    /// The page with this number.
+    #[inline]
+    pub(super) fn find(&self, index: u64) -> Option<Pfn> {
+        let (node, slot) = self.descend(index)?;
+        page(self.mm.node(node).slots[slot].load(Relaxed))
+    }
+
+    /// The first page from this number on, with its number.
+    pub(super) fn find_from(&self, index: u64) -> Option<(u64, Pfn)> {
+        let root = self.space.root.load(Relaxed);
+        if root == 0 || !covers(self.shift(root), index) {
+            return None;
+        }
+        self.first_in(root, 0, index)
+    }
+
+    /// The first page from number `index` on in a node whose first page has the number `base`.
+    fn first_in(&self, node: u64, base: u64, index: u64) -> Option<(u64, Pfn)> {
+        let inner = self.mm.node(node);
+        let shift = inner.shift.load(Relaxed);
+        let first = index.saturating_sub(base) >> shift;
+        for slot in first as usize..MAP_SIZE {
+            let value = inner.slots[slot].load(Relaxed);
+            let at = base + ((slot as u64) << shift);
+            let found = match value {
+                0 => None,
+                _ if shift == 0 => page(value).map(|pfn| (at, pfn)),
+                child => self.first_in(child, at, index),
+            };
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// Nodes that [`Self::insert`] would need for this page.
+    pub(super) fn missing(&self, index: u64) -> u32 {
+        let root = self.space.root.load(Relaxed);
+        if root == 0 {
+            return shift_for(index) / MAP_SHIFT + 1;
+        }
+        match self.descend(index) {
+            Some((node, _)) => self.shift(node) / MAP_SHIFT,
+            // From the old root up to the new one, and from there down to the page.
+            None => 2 * shift_for(index) / MAP_SHIFT - self.shift(root) / MAP_SHIFT,
+        }
+    }
+
+    /// Puts a page where there is none, with nodes from `nodes`, of which there must be
+    /// [`Self::missing`].
+    pub(super) fn insert(&mut self, index: u64, pfn: Pfn, nodes: &mut Nodes) {
+        debug_assert!(index < MAX_PAGES);
+        let mut fresh = || nodes.pop(self.mm).expect("as many nodes as are missing");
+        let mut root = self.space.root.load(Relaxed);
+        if root == 0 {
+            root = fresh();
+            self.place(root, shift_for(index), 0, 0);
+            self.space.root.store(root, Relaxed);
+        }
+        while !covers(self.shift(root), index) {
+            let above = fresh();
+            self.place(above, self.shift(root) + MAP_SHIFT, 0, 0);
+            self.set(above, 0, root);
+            self.place_below(root, above, 0);
+            self.space.root.store(above, Relaxed);
+            root = above;
+        }
+        let mut node = root;
+        while self.shift(node) > 0 {
+            let slot = slot_of(self.mm.node(node), index);
+            let mut child = self.mm.node(node).slots[slot].load(Relaxed);
+            if child == 0 {
+                child = fresh();
+                self.place(child, self.shift(node) - MAP_SHIFT, node, slot as u32);
+                self.set(node, slot, child);
+            }
+            node = child;
+        }
+        let slot = slot_of(self.mm.node(node), index);
+        debug_assert_eq!(self.mm.node(node).slots[slot].load(Relaxed), 0);
+        self.set(node, slot, slot_of_page(pfn.0));
+        add(&self.space.nrpages, 1);
+    }
+
+    /// Takes a page out. Nodes that it leaves empty, or that the tree does not need any more, go to
+    /// `nodes`.
+    pub(super) fn remove(&mut self, index: u64, nodes: &mut Nodes) -> Option<Pfn> {
+        let (mut node, mut slot) = self.descend(index)?;
+        let pfn = page(self.mm.node(node).slots[slot].load(Relaxed))?;
+        add(&self.space.nrpages, -1);
+        loop {
+            self.set(node, slot, 0);
+            let inner = self.mm.node(node);
+            let place = inner.place.load(Relaxed);
+            if count_of(place) > 0 {
+                break;
+            }
+            let parent = inner.parent.load(Relaxed);
+            nodes.push(self.mm, node);
+            if parent == 0 {
+                self.space.root.store(0, Relaxed);
+                return Some(pfn);
+            }
+            (node, slot) = (parent, offset_of(place) as usize);
+        }
+        self.shrink(nodes);
+        Some(pfn)
+    }
+
+    /// Makes the tree as low as its last page allows.
+    fn shrink(&mut self, nodes: &mut Nodes) {
+        loop {
+            let root = self.space.root.load(Relaxed);
+            let top = self.mm.node(root);
+            let only = top.slots[0].load(Relaxed);
+            let is_needed =
+                top.shift.load(Relaxed) == 0 || count_of(top.place.load(Relaxed)) > 1 || only == 0;
+            if is_needed {
+                return;
+            }
+            self.place_below(only, 0, 0);
+            self.space.root.store(only, Relaxed);
+            nodes.push(self.mm, root);
+        }
+    }
+
+    /// Gives an empty node its place.
+    fn place(&self, node: u64, shift: u32, parent: u64, offset: u32) {
+        let inner = self.mm.node(node);
+        inner.shift.store(shift, Relaxed);
+        inner.parent.store(parent, Relaxed);
+        inner.place.store(pack_place(offset, 0), Relaxed);
+    }
+
+    /// Hangs a node with all that is below it elsewhere.
+    fn place_below(&self, node: u64, parent: u64, offset: u32) {
+        let inner = self.mm.node(node);
+        let count = count_of(inner.place.load(Relaxed));
+        inner.parent.store(parent, Relaxed);
+        inner.place.store(pack_place(offset, count), Relaxed);
+    }
+
+    /// Writes a slot, and counts it if it was, or becomes, empty.
+    fn set(&mut self, node: u64, slot: usize, value: u64) {
+        let inner = self.mm.node(node);
+        let before = inner.slots[slot].load(Relaxed);
+        inner.slots[slot].store(value, Relaxed);
+        let place = inner.place.load(Relaxed);
+        let count = count_of(place) + u32::from(value != 0) - u32::from(before != 0);
+        inner
+            .place
+            .store(pack_place(offset_of(place), count), Relaxed);
+    }
+}
+
+/// Adds to a word that the tree's lock protects.
+fn add(word: &AtomicU64, delta: i64) {
+    word.store(word.load(Relaxed).wrapping_add_signed(delta), Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{covers, shift_for};
+
+    #[test]
+    fn heights() {
+        for (index, shift) in [
+            (0, 0),
+            (1, 0),
+            (63, 0),
+            (64, 6),
+            (4095, 6),
+            (4096, 12),
+            (u64::from(u32::MAX), 30),
+        ] {
+            assert_eq!(shift_for(index), shift, "{index}");
+            assert!(covers(shift, index) && (shift == 0 || !covers(shift - 6, index)));
+        }
+    }
+}
