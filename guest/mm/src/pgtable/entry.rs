@@ -59,6 +59,13 @@ impl Pte {
         Self(self.0 & !PTE_WRITE)
     }
 
+    /// Not used since.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn unused(self) -> Self {
+        Self(self.0 & !PTE_ACCESSED)
+    }
+
     /// The zero page's.
     #[inline(always)]
     #[must_use]
@@ -69,14 +76,13 @@ impl Pte {
     /// The same page in an area of these flags. A page that could be written stays so only if the
     /// area is writable; none becomes writable that was not, but in a shared area.
     #[must_use]
-    #[allow(dead_code)]
     pub(crate) const fn with_rights(self, flags: VmFlags) -> Self {
         const KEPT: u64 = PTE_ADDRESS | PTE_ACCESSED | PTE_DIRTY | PTE_SPECIAL;
         let mut rights = rights(flags);
         if self.is_writable() && flags.contains(VmFlags::WRITE) {
             rights |= PTE_WRITE;
         }
-        Self(self.0 & KEPT | rights)
+        Self((self.0 & KEPT) | rights)
     }
 }
 

@@ -68,7 +68,15 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
         // SAFETY: nodes are frames of the direct map that live as long as they are linked below
         // `pgd`, and the tables' own functions name no others. All access is atomic, as the CPU
         // may set bits in an entry at any time.
-        unsafe { node_entry(self.mm, node, index) }
+        unsafe { &*node_entry(self.mm, node, index) }
+    }
+
+    /// So many entries of a node, from one on.
+    #[inline(always)]
+    fn entries(&self, node: u64, first: usize, count: usize) -> &'a [AtomicU64] {
+        debug_assert!(first + count <= NODE_ENTRIES);
+        // SAFETY: as in `entry`; the entries of a node lie one behind the other.
+        unsafe { core::slice::from_raw_parts(node_entry(self.mm, node, first), count) }
     }
 
     /// A node without entries.
@@ -88,15 +96,11 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
     }
 }
 
-/// An entry of the node at a physical address.
-///
-/// # Safety
-/// The node is a live frame of the direct map, and the index is below 512.
+/// Address of an entry of the node at a physical address in the direct map.
 #[inline(always)]
-unsafe fn node_entry<'a, M: Machine>(mm: &Mm<M>, node: u64, index: usize) -> &'a AtomicU64 {
+fn node_entry<M: Machine>(mm: &Mm<M>, node: u64, index: usize) -> *const AtomicU64 {
     let address = mm.direct_map.base().wrapping_add(node as usize + index * 8);
-    // SAFETY: by contract it is inside the frame, and it is aligned.
-    unsafe { &*address.cast::<AtomicU64>() }
+    address.cast::<AtomicU64>()
 }
 
 /// Empties a node from an entry on.
@@ -125,7 +129,12 @@ pub(crate) fn new_pgd<M: Machine>(mm: &Mm<M>) -> Result<u64, AllocError> {
     if let Some(kernel) = mm.machine.kernel_pgd() {
         for index in pagelab_abi::pte::USER_PGD_ENTRIES..NODE_ENTRIES {
             // SAFETY: the machine says that the one is a table, the other is new.
-            let (from, to) = unsafe { (node_entry(mm, kernel, index), node_entry(mm, pgd, index)) };
+            let (from, to) = unsafe {
+                (
+                    &*node_entry(mm, kernel, index),
+                    &*node_entry(mm, pgd, index),
+                )
+            };
             to.store(from.load(Relaxed), Relaxed);
         }
     }

@@ -3,6 +3,7 @@
 use super::{PMD_SHIFT, PageTables, Pte, TOP_LEVEL, index, shift};
 use crate::{AllocError, Order, Pfn, machine::Machine};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use pagelab_abi::PAGE_SHIFT;
 use pagelab_abi::pte::{PTE_ACCESSED, PTE_ADDRESS, PTE_PRESENT, PTE_USER, PTE_WRITE};
 
 /// An entry that leads to another node. The last level decides about rights.
@@ -42,14 +43,30 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
     /// [`AllocError`]; then there are no more nodes than before.
     #[inline]
     pub(crate) fn walk_alloc(&self, address: u64) -> Result<&'a AtomicU64, AllocError> {
-        match self.last_node(address) {
-            Ok(node) => Ok(self.entry(node, index(address, 0))),
-            Err(_) => self.walk_grow(address),
-        }
+        let node = match self.last_node(address) {
+            Ok(node) => node,
+            Err(_) => self.grow(address)?,
+        };
+        Ok(self.entry(node, index(address, 0)))
     }
 
+    /// As [`Self::walk_alloc`], for so many entries of the same node.
+    #[inline]
+    pub(crate) fn walk_alloc_many(
+        &self,
+        address: u64,
+        count: usize,
+    ) -> Result<&'a [AtomicU64], AllocError> {
+        let node = match self.last_node(address) {
+            Ok(node) => node,
+            Err(_) => self.grow(address)?,
+        };
+        Ok(self.entries(node, index(address, 0), count))
+    }
+
+    /// The last-level node for an address, made with those above it as far as they are missing.
     #[inline(never)]
-    fn walk_grow(&self, address: u64) -> Result<&'a AtomicU64, AllocError> {
+    fn grow(&self, address: u64) -> Result<u64, AllocError> {
         let mut node = self.pgd;
         let mut first_new = None;
         for level in (1..=TOP_LEVEL).rev() {
@@ -73,7 +90,7 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
                 }
             };
         }
-        Ok(self.entry(node, index(address, 0)))
+        Ok(node)
     }
 
     /// Undoes the nodes for an address from an entry down, none of which leads elsewhere.
@@ -111,22 +128,13 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
             match self.last_node(address) {
                 Ok(node) => {
                     let stop = next_boundary(address, PMD_SHIFT).min(end);
-                    each(address, self.entries(node, address, stop));
+                    let count = ((stop - address) >> PAGE_SHIFT) as usize;
+                    each(address, self.entries(node, index(address, 0), count));
                     address = stop;
                 }
                 Err(level) => address = next_boundary(address, shift(level)),
             }
         }
-    }
-
-    /// The entries of a last-level node for the addresses from `start` to below `end`, which are
-    /// all in its range.
-    #[inline(always)]
-    fn entries(&self, node: u64, start: u64, end: u64) -> &'a [AtomicU64] {
-        let first = self.entry(node, index(start, 0));
-        let count = index(end - 1, 0) + 1 - index(start, 0);
-        // SAFETY: the entries of a node lie one behind the other, and these are inside it.
-        unsafe { core::slice::from_raw_parts(first, count) }
     }
 }
 

@@ -52,7 +52,9 @@ impl<M: Machine + 'static> UserMm<M> {
             .event(EventKind::Fault, addr, code & !PF_PROT);
         let area = match self.tree().find_vma(addr).map(Area::of) {
             Some(area) if area.start <= addr => area,
-            _ => return Err(FaultSignal::MapErr(addr)),
+            above => above
+                .and_then(|area| self.expand_stack(addr, &area))
+                .ok_or(FaultSignal::MapErr(addr))?,
         };
         if !permits(area.flags, access) {
             return Err(FaultSignal::AccErr(addr));

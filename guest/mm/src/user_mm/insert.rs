@@ -51,7 +51,6 @@ impl<M: Machine + 'static> UserMm<M> {
     }
 
     /// Makes the area that contains `address` one with its neighbours, if they are alike.
-    #[allow(dead_code)]
     pub(super) fn merge_at(&mut self, address: u64) {
         let freed = self.tree().merge(address).unwrap_or_default();
         let areas = self.areas();

@@ -10,6 +10,7 @@ use crate::{
 };
 use core::{ptr::NonNull, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
+    PAGE_SIZE,
     gfp::Gfp,
     mm_struct::{MM_STRUCT_MAGIC, MmStruct},
     pte::{USER_END, USER_START},
@@ -63,10 +64,7 @@ impl<M: Machine + 'static> UserMm<M> {
         let this = new.mm_struct();
         this.pgd.store(pgd, Relaxed);
         this.pgtables.store(1, Relaxed);
-        this.mmap_base.store(
-            USER_END - STACK_ROOM.max(STACK_LIMIT + STACK_GUARD_GAP),
-            Relaxed,
-        );
+        this.mmap_base.store(mmap_base(STACK_LIMIT), Relaxed);
         this.stack_limit.store(STACK_LIMIT, Relaxed);
         this.mm_users.store(1, Relaxed);
         new.register();
@@ -162,6 +160,13 @@ impl<M: Machine + 'static> Drop for UserMm<M> {
         free_pgd(self.mm, self.pgd);
         free_object(self.mm, self.vm, self.at);
     }
+}
+
+/// Top of what mmap gives out beside a stack of so many bytes.
+pub(super) fn mmap_base(stack: u64) -> u64 {
+    let room = stack.saturating_add(STACK_GUARD_GAP);
+    let room = room.clamp(STACK_ROOM, USER_END / 6 * 5);
+    (USER_END - room).next_multiple_of(PAGE_SIZE)
 }
 
 /// Gives the object of an address space back.

@@ -14,6 +14,14 @@ use pagelab_abi::{
     vma::VmFlags,
 };
 
+/// The flags of a program's data (Linux: `VM_DATA_DEFAULT_FLAGS`, `VM_ACCOUNT`).
+pub(super) const DATA_FLAGS: VmFlags = VmFlags::READ
+    .union(VmFlags::WRITE)
+    .union(VmFlags::MAYREAD)
+    .union(VmFlags::MAYWRITE)
+    .union(VmFlags::MAYEXEC)
+    .union(VmFlags::ACCOUNT);
+
 /// Flags that `MAP_SHARED_VALIDATE` knows (Linux include/linux/mman.h: `LEGACY_MAP_MASK`).
 const KNOWN: MapFlags = MapFlags::all();
 

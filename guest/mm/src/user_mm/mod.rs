@@ -3,6 +3,8 @@
 //! * `vm`: what all address spaces share. `life`: birth and end of one.
 //! * `request`: what mmap is asked for. `signal`: how a fault can end.
 //! * `mmap`, `munmap`: areas come and go; `place`: where; `insert`: next to which others.
+//! * `protect`, `brk`, `stack`: rights, the heap, the stack. `range`: what calls over ranges share.
+//! * `fork`: a second address space with the same content.
 //! * `fault`: pages come; `access`: the kernel loads and stores for a system call.
 //! * `zap`: pages go.
 //!
@@ -12,14 +14,19 @@
 //! The tree of areas and the tables are private to a [`UserMm`], and all changes need it by `&mut`.
 
 mod access;
+mod brk;
 mod fault;
+mod fork;
 mod insert;
 mod life;
 mod mmap;
 mod munmap;
 mod place;
+mod protect;
+mod range;
 mod request;
 mod signal;
+mod stack;
 #[cfg(test)]
 mod tests;
 mod vm;

@@ -76,11 +76,8 @@ impl<M: Machine + 'static> UserMm<M> {
     /// Takes a range, in which nothing is mapped any more, out of the areas. `object` is there if
     /// an area contains the range and more on both sides.
     fn cut(&mut self, start: u64, end: u64, object: Option<VmaObject>) {
-        if let Some(object) = object
-            && let Err(rejected) = self.tree().split(end, object)
-        {
-            debug_assert!(false, "{rejected}");
-            self.areas().free(rejected.object);
+        if let Some(object) = object {
+            self.split(end, object);
         }
         while let Some(area) = self.tree().find_intersection(start, end).map(Area::of) {
             let gone = Area {

@@ -113,7 +113,6 @@ pub(super) fn fetch(user: &mut UserMm<TestMachine>, address: u64) -> Result<(), 
 }
 
 /// Goes over to another address space.
-#[allow(dead_code)]
 pub(super) fn switch(machine: &TestMachine) {
     machine.lock_tlb().clear();
 }

@@ -5,7 +5,11 @@
 
 mod basics;
 mod cpu;
+mod forks;
+mod heap;
 mod oracle;
+mod rights;
+mod sweep;
 
 use super::{Access, FaultSignal, MmapRequest, UserMm};
 use crate::{

@@ -1,0 +1,107 @@
+//! mprotect (Linux mm/mprotect.c: `do_mprotect_pkey`).
+
+use super::{
+    UserMm,
+    mmap::{is_accountable, prot_flags},
+};
+use crate::{machine::Machine, pgtable::Pte, tlb::TlbGather, vma::Area};
+use core::{ops::Range, sync::atomic::Ordering::Relaxed};
+use pagelab_abi::{PAGE_SHIFT, PAGE_SIZE, errno::Errno, mman::Prot, vma::VmFlags};
+
+/// The rights among an area's flags.
+const RIGHTS: VmFlags = VmFlags::READ.union(VmFlags::WRITE).union(VmFlags::EXEC);
+
+impl<M: Machine + 'static> UserMm<M> {
+    /// Changes the rights of a range.
+    ///
+    /// # Errors
+    /// `EINVAL` for an unaligned address or wrong rights, `EACCES` for rights that an area must not
+    /// have, `ENOMEM` if a part is not mapped or there is no memory. Areas before the one that
+    /// failed have been changed.
+    pub fn mprotect(&mut self, addr: u64, len: u64, prot: Prot) -> Result<(), Errno> {
+        let grows = prot & (Prot::GROWSDOWN | Prot::GROWSUP);
+        let prot = prot - grows;
+        if grows == Prot::GROWSDOWN | Prot::GROWSUP || !addr.is_multiple_of(PAGE_SIZE) {
+            return Err(Errno::EINVAL);
+        }
+        if len == 0 {
+            return Ok(());
+        }
+        let end = len
+            .checked_next_multiple_of(PAGE_SIZE)
+            .and_then(|len| addr.checked_add(len))
+            .ok_or(Errno::ENOMEM)?;
+        if !(prot - (Prot::READ | Prot::WRITE | Prot::EXEC | Prot::SEM)).is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        let first = self.tree().find_vma(addr).map(Area::of);
+        let first = first.ok_or(Errno::ENOMEM)?;
+        let mut start = addr;
+        if grows == Prot::GROWSDOWN {
+            if first.start >= end {
+                return Err(Errno::ENOMEM);
+            }
+            if !first.flags.contains(VmFlags::GROWSDOWN) {
+                return Err(Errno::EINVAL);
+            }
+            start = first.start;
+        } else if first.start > addr {
+            return Err(Errno::ENOMEM);
+        } else if grows == Prot::GROWSUP {
+            return Err(Errno::EINVAL);
+        }
+        let rights = prot_flags(prot);
+        self.each_area(start, end, |user, area, part| {
+            user.protect_part(area, part, rights)
+        })
+    }
+
+    /// Changes the rights of a part of an area (Linux: `mprotect_fixup`).
+    fn protect_part(
+        &mut self,
+        area: &Area,
+        part: Range<u64>,
+        rights: VmFlags,
+    ) -> Result<(), Errno> {
+        let mut flags = (area.flags - RIGHTS) | rights;
+        // The bits of MAYREAD and so on are those of READ and so on, four higher.
+        let may = VmFlags::from_bits_retain(area.flags.bits() >> 4);
+        if !(rights - may).is_empty() {
+            return Err(Errno::EACCES);
+        }
+        if flags == area.flags {
+            return Ok(());
+        }
+        if is_accountable(flags) && !area.flags.contains(VmFlags::ACCOUNT) {
+            if (part.end - part.start) >> PAGE_SHIFT > self.mm().total_ram() {
+                return Err(Errno::ENOMEM);
+            }
+            flags |= VmFlags::ACCOUNT;
+        }
+        self.isolate(area, &part)?;
+        self.set_flags(part.start, flags);
+        self.change_entries(part.clone(), flags);
+        self.merge_at(part.start);
+        Ok(())
+    }
+
+    /// Gives the entries of a range the rights of its area.
+    fn change_entries(&self, range: Range<u64>, flags: VmFlags) {
+        let mut gather = TlbGather::new(self.mm);
+        self.tables()
+            .for_each_node(range.start, range.end, |address, entries| {
+                for (page, entry) in entries.iter().enumerate() {
+                    let pte = Pte(entry.load(Relaxed));
+                    if pte.is_none() {
+                        continue;
+                    }
+                    let new = pte.with_rights(flags);
+                    if new != pte {
+                        entry.store(new.0, Relaxed);
+                        gather.change(address + ((page as u64) << PAGE_SHIFT));
+                    }
+                }
+            });
+        gather.finish();
+    }
+}
