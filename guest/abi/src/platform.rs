@@ -91,6 +91,10 @@ pub const CMDLINE_PRESSURE: &str = "pagelab.pressure";
 /// `virtio_mmio.device=4K@0xd0000000:5`.
 pub const CMDLINE_VIRTIO_MMIO: &str = "virtio_mmio.device";
 
+/// Command line key: the virtio-blk device that is for swap, by the address of its register window,
+/// `swap=0xd0001000`.
+pub const CMDLINE_SWAP: &str = "swap";
+
 /// Why the guest rang the doorbell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

@@ -2,6 +2,8 @@
 //! VMM. Every case is generated from a seed, which a failure names.
 
 mod asm;
+mod balloon;
+mod block;
 mod command;
 mod corrupt;
 mod cpu;

@@ -1,7 +1,7 @@
 //! Runs a guest to its end, as `pagelab run` does.
 
 use pagelab::{
-    machine::testing::pvh_elf,
+    machine::{DiskSource, testing::pvh_elf},
     report::{Human, Paint, Report},
     scenario::{self, RunConfig},
     size::ByteSize,
@@ -10,6 +10,9 @@ use std::{fs, thread, time::Duration};
 
 /// Bytes of RAM of a hostile guest.
 pub(crate) const MEMORY: u64 = 16 << 20;
+
+/// Bytes of its disk.
+pub(crate) const DISK: u64 = 1 << 20;
 
 /// Names the case on standard error if its test panics.
 pub(crate) struct Case {
@@ -50,6 +53,7 @@ fn run(case: &Case, code: &[u8], [watchdog, time_limit]: [Duration; 2]) -> Repor
     let config = RunConfig {
         memory: ByteSize(MEMORY),
         kernel: Some(path),
+        swap: Some(DiskSource::Memory(ByteSize(DISK))),
         watchdog,
         time_limit,
         seed: case.seed,

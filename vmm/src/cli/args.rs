@@ -2,6 +2,7 @@
 
 use crate::{
     fault::FaultSpec,
+    machine::DiskSource,
     program::{ExtraFile, Variable},
     scenario::{Inspection, StopAt, ZoneLimits, ZoneModel},
     size::ByteSize,
@@ -95,6 +96,9 @@ pub(super) struct RunArguments {
     /// What the guest does; `--workload help` lists them.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(super) workload: String,
+    /// A disk for the guest to swap to: a size, kept in memory of the host, or a file.
+    #[arg(long, value_name = "SIZE|FILE")]
+    pub(super) swap: Option<DiskSource>,
     /// Seed of everything random.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,

@@ -72,6 +72,7 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         workload,
         program,
         forward: arguments.format == Format::Human,
+        swap: arguments.swap.clone(),
         seed: arguments.seed,
         pressure,
         faults: arguments.fault.clone(),

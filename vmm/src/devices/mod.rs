@@ -7,11 +7,13 @@
 //! * [`exit`], [`doorbell`]: the ports by which a guest ends or hands over control.
 //! * [`virtio`]: queues and the virtio-mmio transport.
 //! * [`balloon`]: virtio-balloon, by which the host takes memory from the guest.
+//! * [`block`]: virtio-blk, a disk for swap or files.
 //!
 //! Lock order: a device's own lock, then the console's output lock. The bus takes one device lock
 //! for the time of one access; no device reaches for another.
 
 pub mod balloon;
+pub mod block;
 pub mod bus;
 pub mod doorbell;
 pub mod exit;

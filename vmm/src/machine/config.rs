@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
+use super::disk::DiskSource;
 use super::initramfs::Initramfs;
 use super::kernel::Kernel;
 use crate::devices::serial::ProgramOutput;
@@ -26,6 +27,8 @@ pub struct MachineConfig {
     pub time_limit: Option<Duration>,
     /// Whether there is a virtio-balloon.
     pub balloon: bool,
+    /// A disk for the guest to swap to; none for no swap.
+    pub swap: Option<DiskSource>,
     /// Gets the serial console's output as well, line by line.
     pub console: Option<Box<dyn Write + Send>>,
     /// Where a program's standard output and standard error go; none if no program is run.
@@ -43,6 +46,7 @@ impl MachineConfig {
             watchdog: Duration::from_secs(10),
             time_limit: Some(Duration::from_secs(3600)),
             balloon: true,
+            swap: None,
             console: None,
             program: None,
         }
@@ -59,6 +63,7 @@ impl fmt::Debug for MachineConfig {
             .field("watchdog", &self.watchdog)
             .field("time_limit", &self.time_limit)
             .field("balloon", &self.balloon)
+            .field("swap", &self.swap)
             .finish_non_exhaustive()
     }
 }

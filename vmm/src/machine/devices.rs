@@ -5,15 +5,17 @@ use std::io::Write;
 use std::sync::Arc;
 
 use pagelab_abi::platform::{
-    CMDLINE_VIRTIO_MMIO, DOORBELL_PORT, EXIT_PORT, MMIO_BASE, ROOT_PORT, SERIAL_IRQ, SERIAL_PORT,
-    VIRTIO_MMIO_SIZE,
+    CMDLINE_SWAP, CMDLINE_VIRTIO_MMIO, DOORBELL_PORT, EXIT_PORT, MMIO_BASE, ROOT_PORT, SERIAL_IRQ,
+    SERIAL_PORT, VIRTIO_MMIO_SIZE,
 };
 
 use pagelab_abi::program::{STDERR_PORT, STDOUT_PORT};
 
+use super::disk::DiskSource;
 use super::error::MachineError;
 use super::memory::GuestMemory;
 use crate::devices::balloon::{Balloon, BalloonDevice};
+use crate::devices::block::{Block, BlockDevice};
 use crate::devices::bus::Bus;
 use crate::devices::doorbell::{DOORBELL_PORTS, DoorbellPort, RootPort};
 use crate::devices::exit::{EXIT_PORTS, ExitPort};
@@ -26,11 +28,20 @@ use crate::devices::{Shared, shared};
 /// The balloon of a machine.
 pub type MachineBalloon = BalloonDevice<GuestMemory>;
 
+/// A disk of a machine.
+pub type MachineDisk = BlockDevice<GuestMemory>;
+
 /// Bytes kept of the serial console's output.
 const CONSOLE_TAIL: usize = 64 << 10;
 
 /// Interrupt line of the balloon: the first after the serial console's.
 const BALLOON_IRQ: u32 = SERIAL_IRQ + 1;
+
+/// Interrupt line of the disk for swap.
+const SWAP_IRQ: u32 = BALLOON_IRQ + 1;
+
+/// Register window of the disk for swap: behind the balloon's, whether there is a balloon or not.
+const SWAP_BASE: u64 = MMIO_BASE + VIRTIO_MMIO_SIZE;
 
 /// The bus of the ports, and what is written to the console.
 pub(super) fn ports(
@@ -78,11 +89,31 @@ pub(super) fn balloon(
     let balloon = BalloonDevice::new(Balloon::new(), Arc::new(memory.clone()), irq);
     let balloon = shared(balloon);
     mmio.insert("balloon", MMIO_BASE, VIRTIO_MMIO_SIZE, balloon.clone())?;
-    // Writing to a string cannot fail.
-    let _ = write!(
-        cmdline,
-        " {CMDLINE_VIRTIO_MMIO}={}K@{MMIO_BASE:#x}:{BALLOON_IRQ}",
-        VIRTIO_MMIO_SIZE >> 10
-    );
+    announce(cmdline, MMIO_BASE, BALLOON_IRQ);
     Ok(balloon)
+}
+
+/// Puts a disk behind the balloon and says that it is for swap.
+pub(super) fn swap(
+    source: &DiskSource,
+    irqs: &IrqLines,
+    memory: &GuestMemory,
+    mmio: &mut Bus,
+    cmdline: &mut String,
+) -> Result<Shared<MachineDisk>, MachineError> {
+    let irq = irqs.line(SWAP_IRQ)?;
+    let block = Block::new(source.open()?, "pagelab-swap");
+    let disk = shared(BlockDevice::new(block, Arc::new(memory.clone()), irq));
+    mmio.insert("swap", SWAP_BASE, VIRTIO_MMIO_SIZE, disk.clone())?;
+    announce(cmdline, SWAP_BASE, SWAP_IRQ);
+    // Writing to a string cannot fail.
+    let _ = write!(cmdline, " {CMDLINE_SWAP}={SWAP_BASE:#x}");
+    Ok(disk)
+}
+
+/// Announces a register window the way Linux takes it.
+fn announce(cmdline: &mut String, base: u64, irq: u32) {
+    let size = VIRTIO_MMIO_SIZE >> 10;
+    // Writing to a string cannot fail.
+    let _ = write!(cmdline, " {CMDLINE_VIRTIO_MMIO}={size}K@{base:#x}:{irq}");
 }

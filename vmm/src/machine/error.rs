@@ -7,6 +7,7 @@ use super::host::HostError;
 use super::kernel::KernelError;
 use super::memory::MemoryError;
 use super::root::RootError;
+use crate::devices::block::BackingError;
 use crate::devices::bus::BusError;
 use crate::devices::irq::NoSuchLine;
 
@@ -29,6 +30,9 @@ pub enum MachineError {
     /// The guest's root page cannot be used.
     #[error(transparent)]
     Root(#[from] RootError),
+    /// A disk cannot be made.
+    #[error(transparent)]
+    Disk(#[from] BackingError),
     /// Two devices are in each other's way.
     #[error(transparent)]
     Bus(#[from] BusError),

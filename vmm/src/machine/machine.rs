@@ -10,7 +10,7 @@ use pagelab_abi::root::Root;
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
 use super::config::MachineConfig;
-use super::devices::{self, MachineBalloon};
+use super::devices::{self, MachineBalloon, MachineDisk};
 use super::error::MachineError;
 use super::host::{self, HostError};
 use super::kernel::{self, Kernel, Room};
@@ -53,6 +53,7 @@ pub struct Machine {
     console: Shared<ConsoleOutput>,
     program: Option<[Shared<ProgramOutput>; 2]>,
     balloon: Option<Shared<MachineBalloon>>,
+    swap: Option<Shared<MachineDisk>>,
     pub(super) watchdog: Watchdog,
     pub(super) time_limit: Option<Duration>,
     /// When the time limit ends; set by the first run.
@@ -111,6 +112,16 @@ impl Machine {
             true => Some(devices::balloon(&irqs, &memory, &mut mmio, &mut cmdline)?),
             false => None,
         };
+        let swap = match &config.swap {
+            Some(source) => Some(devices::swap(
+                source,
+                &irqs,
+                &memory,
+                &mut mmio,
+                &mut cmdline,
+            )?),
+            None => None,
+        };
         let initramfs = config.initramfs.as_ref();
         boot::write(&memory, &ram, &layout, initramfs, &cmdline)?;
 
@@ -130,6 +141,7 @@ impl Machine {
             console,
             program,
             balloon,
+            swap,
             watchdog: Watchdog::new(config.watchdog),
             time_limit: config.time_limit,
             deadline: None,
@@ -212,6 +224,11 @@ impl Machine {
     /// when it next runs. Locked for no longer than the host looks at it.
     pub fn balloon(&self) -> Option<MutexGuard<'_, MachineBalloon>> {
         self.balloon.as_ref().map(|balloon| lock(balloon))
+    }
+
+    /// The disk for swap. Locked for no longer than the host looks at it.
+    pub fn swap(&self) -> Option<MutexGuard<'_, MachineDisk>> {
+        self.swap.as_ref().map(|disk| lock(disk))
     }
 
     /// When the guest completed its first line, if it has.

@@ -20,6 +20,7 @@ mod config;
 mod cpuid;
 pub mod crash;
 mod devices;
+mod disk;
 pub mod doctor;
 pub mod embedded;
 mod error;
@@ -46,7 +47,8 @@ mod vcpu;
 mod watchdog;
 
 pub use config::MachineConfig;
-pub use devices::MachineBalloon;
+pub use devices::{MachineBalloon, MachineDisk};
+pub use disk::{DiskError, DiskSource};
 pub use error::MachineError;
 pub use initramfs::Initramfs;
 pub use kernel::Kernel;

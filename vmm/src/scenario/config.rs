@@ -2,7 +2,8 @@
 
 use super::StopAt;
 use crate::{
-    fault::FaultSpec, nearest::nearest, pressure::PressureProfile, program::Program, size::ByteSize,
+    fault::FaultSpec, machine::DiskSource, nearest::nearest, pressure::PressureProfile,
+    program::Program, size::ByteSize,
 };
 use pagelab_abi::view::ViewKind;
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
@@ -23,6 +24,8 @@ pub struct RunConfig {
     pub program: Option<Program>,
     /// Whether what the program writes goes to this process's own standard streams as well.
     pub forward: bool,
+    /// A disk to swap to; none for no swap.
+    pub swap: Option<DiskSource>,
     /// Seed of everything random.
     pub seed: u64,
     /// Balloon pressure; none for what the workload brings along.
@@ -57,6 +60,7 @@ impl Default for RunConfig {
             workload: "default".to_owned(),
             program: None,
             forward: false,
+            swap: None,
             seed: 1,
             pressure: None,
             faults: Vec::new(),

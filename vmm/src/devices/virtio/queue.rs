@@ -54,6 +54,9 @@ impl Part {
     }
 }
 
+/// Buffers: guest physical address and length of each.
+pub type Buffers = Vec<(u64, u32)>;
+
 /// A chain of buffers that a driver offered. It has at least one.
 #[derive(Clone, Debug)]
 pub struct Chain {
@@ -108,6 +111,25 @@ impl Chain {
             return Err(Violation::Direction(self.head));
         }
         Ok(self.descriptors.iter().map(|d| (d.addr().0, d.len())))
+    }
+
+    /// Address and length of each buffer: of those for the device to read, then of those for it to
+    /// write.
+    ///
+    /// # Errors
+    /// A buffer for the device to read after one for it to write (section 2.7.4.2).
+    pub fn halves(&self) -> Result<(Buffers, Buffers), Violation> {
+        let first_writable = self
+            .descriptors
+            .iter()
+            .position(|descriptor| descriptor.is_write_only())
+            .unwrap_or(self.descriptors.len());
+        let (readable, writable) = self.descriptors.split_at(first_writable);
+        if writable.iter().any(|d| !d.is_write_only()) {
+            return Err(Violation::Direction(self.head));
+        }
+        let buffers = |half: &[Descriptor]| half.iter().map(|d| (d.addr().0, d.len())).collect();
+        Ok((buffers(readable), buffers(writable)))
     }
 }
 

@@ -72,6 +72,9 @@ pub enum Violation {
         /// What the device takes.
         limit: usize,
     },
+    /// The buffers of a chain have no room for what every request has.
+    #[error("descriptor chain {0} has no room for a request's header and status")]
+    TooShort(u16),
     /// A buffer is not in RAM.
     #[error("buffer of {len} bytes at {address:#x} is not in RAM")]
     Buffer {

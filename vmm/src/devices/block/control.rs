@@ -1,0 +1,21 @@
+//! The host's side of a disk.
+
+use vm_memory::GuestMemoryBackend;
+
+use super::{Block, Counters};
+use crate::devices::virtio::mmio::VirtioMmio;
+
+/// A disk behind its register window.
+pub type BlockDevice<M> = VirtioMmio<Block, M>;
+
+impl<M: GuestMemoryBackend> BlockDevice<M> {
+    /// Bytes of the disk.
+    pub fn size(&self) -> u64 {
+        self.device().backing.size()
+    }
+
+    /// What the disk has done so far.
+    pub fn counters(&self) -> Counters {
+        self.device().counters
+    }
+}
