@@ -6,8 +6,8 @@ use log::LevelFilter;
 use pagelab_abi::{
     platform::{
         CMDLINE_DOORBELL, CMDLINE_FAIL_PAGE_ALLOC, CMDLINE_FAILSLAB, CMDLINE_LOGLEVEL,
-        CMDLINE_PRESSURE, CMDLINE_SEED, CMDLINE_SLAB_DEBUG, CMDLINE_VIEWS, CMDLINE_VIRTIO_MMIO,
-        CMDLINE_WORKLOAD, CMDLINE_ZONE_LIMITS, CMDLINE_ZONES,
+        CMDLINE_PRESSURE, CMDLINE_SEED, CMDLINE_SLAB_DEBUG, CMDLINE_SWAP, CMDLINE_VIEWS,
+        CMDLINE_VIRTIO_MMIO, CMDLINE_WORKLOAD, CMDLINE_ZONE_LIMITS, CMDLINE_ZONES,
     },
     zone::ZoneModel,
 };
@@ -52,6 +52,8 @@ pub(crate) struct Cmdline<'a> {
     pub(crate) doorbell: bool,
     pub(crate) views: bool,
     pub(crate) pressure: bool,
+    /// Register window of the disk for swap, physical.
+    pub(crate) swap: Option<u64>,
     devices: [Device; MAX_DEVICES],
     device_count: usize,
 }
@@ -87,6 +89,7 @@ impl<'a> Cmdline<'a> {
             doorbell: false,
             views: false,
             pressure: false,
+            swap: None,
             devices: Default::default(),
             device_count: 0,
         };
@@ -147,6 +150,10 @@ impl<'a> Cmdline<'a> {
             CMDLINE_DOORBELL => self.doorbell = true,
             CMDLINE_VIEWS => self.views = true,
             CMDLINE_PRESSURE => self.pressure = true,
+            CMDLINE_SWAP => {
+                let wanted = bad(CMDLINE_SWAP, "the address of a device");
+                self.swap = Some(size(value).ok_or(wanted)?);
+            }
             CMDLINE_VIRTIO_MMIO => {
                 let wanted = bad(CMDLINE_VIRTIO_MMIO, "<size>@<address>:<line>");
                 let device = Device::parse(value).ok_or(wanted)?;
@@ -226,7 +233,8 @@ mod tests {
     fn every_key_is_read_and_foreign_words_are_left_alone() {
         let text = "console=ttyS0 zones=x86_64 zone_limits=16M,0x40000000 workload=none seed=7 \
                     loglevel=warn slab_debug=FZ fail_page_alloc=2,50,4096,-1 pagelab.doorbell \
-                    virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=512@0xfeb00e00:12 quiet";
+                    virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=512@0xfeb00e00:12 \
+                    swap=0xd0001000 quiet";
         let cmdline = Cmdline::parse(text).unwrap();
         assert_eq!(cmdline.model, ZoneModel::X86_64);
         assert_eq!(cmdline.zone_limits(), [16 << 20, 1 << 30]);
@@ -234,6 +242,7 @@ mod tests {
         assert_eq!(cmdline.loglevel, LevelFilter::Warn);
         assert_eq!(cmdline.slab_debug, Some("FZ"));
         assert!(cmdline.doorbell && !cmdline.views && cmdline.failslab.is_none());
+        assert_eq!(cmdline.swap, Some(0xd000_1000));
         let knobs = cmdline.fail_page_alloc.unwrap();
         assert_eq!((knobs.interval, knobs.probability), (2, 50));
         assert_eq!((knobs.space, knobs.times), (4096, -1));
@@ -262,6 +271,7 @@ mod tests {
     fn a_bad_value_is_named_with_its_key() {
         for (word, wanted) in [
             ("zones=flat", "classic or x86_64"),
+            ("swap=yes", "the address of a device"),
             ("zone_limits=16M,", "one to three sizes"),
             ("zone_limits=1,2,3,4", "one to three sizes"),
             ("zone_limits=99999999999T", "one to three sizes"),

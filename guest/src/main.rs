@@ -13,7 +13,8 @@
 //!    workload holds it for reading, tries it for reading.
 //! 2. `drivers::balloon::BALLOON`. Held while the balloon allocates and frees; whoever comes from
 //!    inside an allocation (out of memory) only tries it.
-//! 3. Those of the memory manager (see `pagelab_mm`), which calls nothing of this crate under them.
+//! 3. `drivers::block::SWAP`. Nothing is allocated and no event raised under it.
+//! 4. Those of the memory manager (see `pagelab_mm`), which calls nothing of this crate under them.
 #![cfg_attr(pagelab_kernel, no_std, no_main)]
 #![cfg_attr(not(pagelab_kernel), allow(dead_code, unused_imports))]
 
@@ -34,7 +35,7 @@ mod workload;
 use arch::{boot::unfit, interrupt, paging, pic};
 use cmdline::Cmdline;
 use core::sync::atomic::Ordering::Relaxed;
-use drivers::balloon;
+use drivers::{balloon, block};
 use memory::Memory;
 use pagelab_abi::platform::{Doorbell, ExitCode};
 
@@ -52,8 +53,9 @@ fn kernel_main(mm: &'static Memory, cmdline: &Cmdline<'_>) -> ! {
     }
     root::arm_faults(cmdline);
     let devices = cmdline.devices();
-    let windows = paging::device_windows(devices.iter().map(|device| device.window.clone()));
-    balloon::probe(devices, windows);
+    let windows = || paging::device_windows(devices.iter().map(|device| device.window.clone()));
+    balloon::probe(devices, windows());
+    block::probe(devices, windows(), cmdline.swap);
     interrupt::enable();
     log::info!(
         "pagelab guest {}: {}",

@@ -8,6 +8,7 @@ use pagelab_abi::{
     event::EventClock,
     platform::{KERNEL_BASE, ROOT_PORT},
     root::{KernelMap, MmLayout, Root},
+    swap::SwapIo,
     view::ViewBuffer,
     workload::Progress,
 };
@@ -46,6 +47,13 @@ pub(crate) fn control() -> &'static Control {
 pub(crate) fn progress() -> &'static Progress {
     // SAFETY: all atomics, never moved.
     unsafe { &(*ROOT.0.get()).progress }
+}
+
+/// The account of the swap device.
+#[inline]
+pub(crate) fn swap_io() -> &'static SwapIo {
+    // SAFETY: all atomics, never moved.
+    unsafe { &(*ROOT.0.get()).swap_io }
 }
 
 /// The place of the panic record.

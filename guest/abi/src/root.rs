@@ -6,7 +6,7 @@
 
 use crate::{
     VERSION, access::AccessBatch, control::Control, event::EventClock, panic::PanicRecord,
-    program::ProgramEnd, task::TaskList, view::ViewBuffer, workload::Progress,
+    program::ProgramEnd, swap::SwapIo, task::TaskList, view::ViewBuffer, workload::Progress,
 };
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
@@ -43,6 +43,8 @@ pub struct Root {
     pub tasks: TaskList,
     /// What became of the program that is the workload.
     pub program: ProgramEnd,
+    /// What the guest did with its swap device.
+    pub swap_io: SwapIo,
     /// Zero up to the end of the page.
     pub reserved: [u8; RESERVED],
 }
@@ -59,7 +61,8 @@ const RESERVED: usize = 4096
     - size_of::<PanicRecord>()
     - size_of::<AccessBatch>()
     - size_of::<TaskList>()
-    - size_of::<ProgramEnd>();
+    - size_of::<ProgramEnd>()
+    - size_of::<SwapIo>();
 
 /// Physical addresses of the kernel image's parts (bytes, page-aligned, ends exclusive) and its
 /// page table.
@@ -124,6 +127,7 @@ impl Root {
             access: AccessBatch::new(),
             tasks: TaskList::new(),
             program: ProgramEnd::new(),
+            swap_io: SwapIo::new(),
             reserved: [0; RESERVED],
         }
     }

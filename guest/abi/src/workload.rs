@@ -48,7 +48,7 @@ impl Workload {
 }
 
 /// All workloads.
-pub const WORKLOADS: [Workload; 15] = [
+pub const WORKLOADS: [Workload; 16] = [
     Workload::phased(
         "default",
         "buddy, slab and kmalloc in mixed sizes, under pressure and faults",
@@ -71,6 +71,10 @@ pub const WORKLOADS: [Workload; 15] = [
     Workload::new(
         "oom",
         "hold all of memory, then let the balloon and the shrinkers compete",
+    ),
+    Workload::new(
+        "swap",
+        "pages written to the swap device and verified when they come back",
     ),
     Workload::test(
         "access",

@@ -1,4 +1,5 @@
 //! Device drivers.
 
 pub(crate) mod balloon;
+pub(crate) mod block;
 pub(crate) mod virtio;

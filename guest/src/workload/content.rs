@@ -40,7 +40,7 @@ pub(super) enum Touch {
     CheckZero,
 }
 
-fn word(place: u64, stamp: u64, index: usize) -> u64 {
+pub(super) fn word(place: u64, stamp: u64, index: usize) -> u64 {
     (place ^ stamp).rotate_left(index as u32) ^ stamp
 }
 

@@ -2,7 +2,7 @@
 //! them.
 //!
 //! * [`mix`]: the steps of most of them; [`pages`] and [`objects`]: what a step can allocate.
-//! * [`mod@storm`]: memory filled to the brim. [`fatal`]: ways to die.
+//! * [`mod@storm`]: memory filled to the brim. [`mod@swap`]: the swap device. [`fatal`]: ways to die.
 //! * [`content`]: patterns that are written and verified. [`rng`]: the seed's randomness.
 
 mod content;
@@ -13,6 +13,7 @@ mod objects;
 mod pages;
 pub(crate) mod rng;
 mod storm;
+mod swap;
 
 use crate::{
     doorbell,
@@ -55,6 +56,7 @@ pub(crate) fn run(mm: &'static Memory, name: &str, seed: u64) -> Result<bool, Un
         "kmalloc" => [0, 0, 0, 1],
         "storm" => return Ok(storm(mm, seed, storm::any)),
         "oom" => return Ok(storm(mm, seed, storm::everything)),
+        "swap" => return Ok(swap_device(mm, seed)),
         "access" => {
             progress().phase.store(Phase::Workload as u32, Relaxed);
             return Ok(crate::access::run(mm, seed));
@@ -108,6 +110,15 @@ fn storm(mm: &'static Memory, seed: u64, gfp: fn(&mut Rng) -> pagelab_abi::gfp::
     storm::run(mm, &mut Rng::new(seed), gfp);
     begin(mm, Phase::Teardown);
     finish(mm, &start)
+}
+
+/// The swap device, without a memory manager above it: the first phase only.
+fn swap_device(mm: &'static Memory, seed: u64) -> bool {
+    let start = Inventory::of(mm);
+    begin(mm, Phase::Workload);
+    let held = swap::run(mm, &mut Rng::new(seed));
+    begin(mm, Phase::Teardown);
+    finish(mm, &start) && held
 }
 
 fn steps(mix: &mut Mix, count: u32) {

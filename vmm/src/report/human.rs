@@ -152,6 +152,26 @@ impl<'a> Human<'a> {
         Ok(())
     }
 
+    fn swap(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(swap) = &self.report.swap else {
+            return Ok(());
+        };
+        self.heading(f, "Swap", &format!("a device of {}", swap.size))?;
+        let guest = &swap.guest;
+        for (what, good, bad) in [
+            ("read", guest.reads, guest.read_errors),
+            ("written", guest.writes, guest.write_errors),
+        ] {
+            writeln!(
+                f,
+                "  pages    {:>12} {what:<9} {:>10} errors",
+                grouped(good),
+                grouped(bad)
+            )?;
+        }
+        Ok(())
+    }
+
     pub(super) fn faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let injectors = &self.report.faults.injectors;
         if injectors.is_empty() {
@@ -320,6 +340,7 @@ impl fmt::Display for Human<'_> {
         self.page_table(f)?;
         self.workload(f)?;
         self.pressure(f)?;
+        self.swap(f)?;
         self.faults(f)?;
         self.views(f)?;
         self.audits(f)?;

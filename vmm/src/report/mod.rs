@@ -8,12 +8,14 @@ mod human;
 mod paint;
 mod program;
 mod schema;
+mod swap;
 mod text;
 
 pub use human::Human;
 pub use paint::Paint;
 pub use program::{AfterProgram, Program};
 pub use schema::schema;
+pub use swap::{GuestSwap, Swap};
 
 use crate::{
     devices::balloon::Counters,
@@ -64,6 +66,9 @@ pub struct Report {
     pub page_table: Option<AddressMap>,
     /// Balloon pressure.
     pub pressure: Pressure,
+    /// The swap device, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swap: Option<Swap>,
     /// Injected failures.
     pub faults: Faults,
     /// Every audit, in the order in which they were made.

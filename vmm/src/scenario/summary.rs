@@ -7,8 +7,8 @@ use crate::{
     inspect::audit::Relief,
     machine::{Machine, doctor::Backend},
     report::{
-        Config, FORMAT, Faults, Host, Injector, KindCount, Pressure, Program, Report, Verdict,
-        Workload,
+        Config, FORMAT, Faults, Host, Injector, KindCount, Pressure, Program, Report, Swap,
+        Verdict, Workload,
     },
     size::ByteSize,
 };
@@ -46,6 +46,11 @@ pub(super) fn report(
         faults: faults(&root, actions, &workload),
         workload,
         program,
+        swap: machine.swap().map(|disk| Swap {
+            size: ByteSize(disk.size()),
+            device: disk.counters(),
+            guest: (&root.swap_io).into(),
+        }),
         pressure: pressure(machine, actions, observer.relief),
         zones: observer.zones,
         boot: observer.boot,

@@ -34,6 +34,7 @@ mod status {
     pub(super) const DRIVER: u32 = 2;
     pub(super) const DRIVER_OK: u32 = 4;
     pub(super) const FEATURES_OK: u32 = 8;
+    pub(super) const NEEDS_RESET: u32 = 64;
     pub(super) const FAILED: u32 = 128;
 }
 
@@ -153,6 +154,11 @@ impl Transport {
     /// Tells the device that a queue has new buffers.
     pub(crate) fn notify(&self, index: u32) {
         self.write(register::QUEUE_NOTIFY, index);
+    }
+
+    /// Whether the device gave up and waits for a reset.
+    pub(crate) fn needs_reset(&self) -> bool {
+        self.read(register::STATUS) & status::NEEDS_RESET != 0
     }
 
     /// Takes the reasons of an interrupt. A reason that comes up between reading and acknowledging keeps the

@@ -1,5 +1,5 @@
-//! A split virtqueue (virtio 1.2, section 2.7) for chains of one kind, one chain at a time: what
-//! the balloon needs.
+//! A split virtqueue (virtio 1.2, section 2.7) for one chain at a time: what the balloon and the disk
+//! need.
 //!
 //! The device is not trusted. What it writes (the used ring) is read once and checked; the
 //! descriptors, which it could write too, are never read back.
@@ -17,6 +17,8 @@ use core::{
 const NEXT: u16 = 1;
 /// Descriptor flag: the device writes the buffer.
 const WRITE: u16 = 2;
+/// Flag of the available ring: no interrupt when a chain comes back.
+const NO_INTERRUPT: u16 = 1;
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -150,21 +152,37 @@ impl<const N: usize> Queue<N> {
         self.given != self.returned
     }
 
-    /// Gives one chain to the device: 1 to `N` buffers. The caller then notifies it.
+    /// Asks the device for no interrupts: the driver looks by itself.
+    pub(crate) fn refuse_interrupts(&mut self) {
+        self.rings.available.flags.store(NO_INTERRUPT, Relaxed);
+    }
+
+    /// Gives one chain to the device: 1 to `N` buffers of one direction. The caller then notifies it.
     ///
     /// # Panics
     /// If a chain is with the device, or the number of buffers is out of range.
     pub(crate) fn give(&mut self, buffers: impl ExactSizeIterator<Item = Buffer>, to: Direction) {
+        self.give_chain(buffers.map(|buffer| (buffer, to)));
+    }
+
+    /// As [`Self::give`]; the buffers that the device writes come last.
+    ///
+    /// # Panics
+    /// As [`Self::give`].
+    pub(crate) fn give_chain(
+        &mut self,
+        buffers: impl ExactSizeIterator<Item = (Buffer, Direction)>,
+    ) {
         let count = buffers.len();
         assert!(!self.is_busy() && (1..=N).contains(&count));
-        let write = if to == Direction::FromDevice {
-            WRITE
-        } else {
-            0
-        };
         // SAFETY: this queue alone writes the descriptors, and the device has no chain.
         let descriptors = unsafe { &mut *self.rings.descriptors.get() };
-        for (i, (buffer, descriptor)) in buffers.zip(descriptors).enumerate() {
+        for (i, ((buffer, to), descriptor)) in buffers.zip(descriptors).enumerate() {
+            let write = if to == Direction::FromDevice {
+                WRITE
+            } else {
+                0
+            };
             let next = if i + 1 < count { NEXT } else { 0 };
             *descriptor = Descriptor {
                 address: buffer.address,
@@ -238,6 +256,18 @@ mod tests {
             (second.flags, second.address, second.len),
             (WRITE, 0x1000, 64)
         );
+    }
+
+    #[test]
+    fn a_chain_may_have_both_directions_and_ask_for_no_interrupt() {
+        let mut queue = queue();
+        queue.refuse_interrupts();
+        let chain = [Direction::ToDevice, Direction::FromDevice].map(|to| (BUFFER, to));
+        queue.give_chain(chain.into_iter());
+        // SAFETY: no device has the rings.
+        let [first, second, ..] = unsafe { *queue.rings.descriptors.get() };
+        assert_eq!((first.flags, second.flags), (NEXT, WRITE));
+        assert_eq!(queue.rings.available.flags.load(Relaxed), NO_INTERRUPT);
     }
 
     #[test]

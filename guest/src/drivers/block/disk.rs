@@ -1,0 +1,239 @@
+//! A disk: features, the queue, requests and waiting for them.
+
+use super::PAGE_SECTORS;
+use crate::drivers::virtio::{
+    mmio::{Error, Transport},
+    physical,
+    queue::{Buffer, Direction, Queue, Rings},
+};
+use core::{
+    cell::UnsafeCell,
+    fmt,
+    sync::atomic::{AtomicU8, Ordering::Relaxed},
+};
+use pagelab_abi::PAGE_SIZE;
+use pagelab_mm::Pfn;
+
+/// Device ID of a block device (section 5).
+const BLOCK_ID: u32 = 2;
+
+/// Bytes of a sector, whatever the block size is (section 5.2.4).
+pub(super) const SECTOR_SIZE: u64 = 512;
+
+/// Feature bits (section 5.2.3).
+mod feature {
+    pub(super) const RO: u64 = 1 << 5;
+    pub(super) const FLUSH: u64 = 1 << 9;
+}
+
+/// Requests (section 5.2.6).
+mod request {
+    pub(super) const IN: u32 = 0;
+    pub(super) const OUT: u32 = 1;
+    pub(super) const FLUSH: u32 = 4;
+}
+
+/// Statuses (section 5.2.6), and what stands there before the device answers.
+mod status {
+    pub(super) const OK: u8 = 0;
+    pub(super) const IOERR: u8 = 1;
+    pub(super) const UNSUPP: u8 = 2;
+    pub(super) const NONE: u8 = 0xff;
+}
+
+/// Looks at the device before it is given up.
+const PATIENCE: u32 = 1_000_000;
+
+/// Header, page and status make three; the size of a queue is a power of two.
+static RINGS: Rings<4> = Rings::new();
+
+/// What a request has besides its page.
+#[repr(C, align(32))]
+struct Frame {
+    header: UnsafeCell<Header>,
+    status: AtomicU8,
+}
+
+/// `struct virtio_blk_req`, as far as the device reads it.
+#[repr(C)]
+struct Header {
+    kind: u32,
+    reserved: u32,
+    sector: u64,
+}
+
+// SAFETY: the header is written only through the one `Disk`, by `&mut`, while the device has no request.
+unsafe impl Sync for Frame {}
+
+static FRAME: Frame = Frame {
+    header: UnsafeCell::new(Header {
+        kind: 0,
+        reserved: 0,
+        sector: 0,
+    }),
+    status: AtomicU8::new(status::NONE),
+};
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DiskError {
+    /// There is no disk.
+    NoDisk,
+    /// There is no such page on it.
+    BeyondEnd,
+    /// It cannot be written.
+    ReadOnly,
+    /// The device answered with an I/O error.
+    Io,
+    /// The device does not know the request.
+    Unsupported,
+    /// The device broke the protocol or stopped answering; it is not used any more.
+    Broken,
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoDisk => "there is no disk",
+            Self::BeyondEnd => "beyond the end of the disk",
+            Self::ReadOnly => "the disk is read-only",
+            Self::Io => "I/O error",
+            Self::Unsupported => "the disk does not know the request",
+            Self::Broken => "the disk is broken",
+        })
+    }
+}
+
+/// The driver's view of the device. There is one: it has the statics above for itself.
+pub(super) struct Disk {
+    transport: Transport,
+    queue: Queue<4>,
+    features: u64,
+    sectors: u64,
+    broken: bool,
+}
+
+impl Disk {
+    /// The disk in a register window; none if something else is there.
+    pub(super) fn probe(window: u64) -> Result<Option<Self>, Error> {
+        // SAFETY: the window is a mapped device window from the command line; the balloon's driver,
+        // which looks into every window, leaves those alone that are not its own.
+        let (transport, id) = unsafe { Transport::new(window)? };
+        if id != BLOCK_ID {
+            return Ok(None);
+        }
+        let features = transport.negotiate(feature::RO | feature::FLUSH)?;
+        let mut queue = Queue::new(&RINGS);
+        queue.refuse_interrupts();
+        transport.start_queue(0, &queue)?;
+        // A disk does not change its size while it has no other driver: two reads are consistent.
+        let sectors = u64::from(transport.config(0)) | u64::from(transport.config(4)) << 32;
+        transport.start();
+        Ok(Some(Self {
+            transport,
+            queue,
+            features,
+            sectors,
+            broken: false,
+        }))
+    }
+
+    /// Whole pages that it has.
+    pub(super) fn pages(&self) -> u64 {
+        self.sectors / PAGE_SECTORS
+    }
+
+    /// Reads a page into a frame.
+    pub(super) fn read_page(&mut self, page: u64, frame: Pfn) -> Result<(), DiskError> {
+        let sector = self.sector(page)?;
+        self.request(request::IN, sector, Some((frame, Direction::FromDevice)))
+    }
+
+    /// Writes a frame to a page.
+    pub(super) fn write_page(&mut self, page: u64, frame: Pfn) -> Result<(), DiskError> {
+        if self.features & feature::RO != 0 {
+            return Err(DiskError::ReadOnly);
+        }
+        let sector = self.sector(page)?;
+        self.request(request::OUT, sector, Some((frame, Direction::ToDevice)))
+    }
+
+    /// Waits until everything that was written stays written. A device that cannot flush keeps
+    /// everything from the start (section 5.2.6.2).
+    pub(super) fn flush(&mut self) -> Result<(), DiskError> {
+        if self.features & feature::FLUSH == 0 {
+            return Ok(());
+        }
+        self.request(request::FLUSH, 0, None)
+    }
+
+    fn sector(&self, page: u64) -> Result<u64, DiskError> {
+        if page >= self.pages() {
+            return Err(DiskError::BeyondEnd);
+        }
+        Ok(page * PAGE_SECTORS)
+    }
+
+    fn request(
+        &mut self,
+        kind: u32,
+        sector: u64,
+        data: Option<(Pfn, Direction)>,
+    ) -> Result<(), DiskError> {
+        if self.broken {
+            return Err(DiskError::Broken);
+        }
+        let header = Header {
+            kind,
+            reserved: 0,
+            sector,
+        };
+        // SAFETY: the one disk, by `&mut`; the device has no request that names the header.
+        unsafe { *FRAME.header.get() = header };
+        FRAME.status.store(status::NONE, Relaxed);
+        let header = Buffer {
+            address: physical(FRAME.header.get()),
+            len: size_of::<Header>() as u32,
+        };
+        let answer = Buffer {
+            address: physical(&raw const FRAME.status),
+            len: 1,
+        };
+        let first = (header, Direction::ToDevice);
+        let last = (answer, Direction::FromDevice);
+        match data {
+            None => self.queue.give_chain([first, last].into_iter()),
+            Some((frame, direction)) => {
+                let page = Buffer {
+                    address: u64::from(frame.0) * PAGE_SIZE,
+                    len: PAGE_SIZE as u32,
+                };
+                let chain = [first, (page, direction), last];
+                self.queue.give_chain(chain.into_iter());
+            }
+        }
+        self.transport.notify(0);
+        self.wait()
+    }
+
+    /// Waits for the answer. pagelab's own host is done when the notification returns; another one
+    /// works while the guest looks at a register.
+    fn wait(&mut self) -> Result<(), DiskError> {
+        for _ in 0..PATIENCE {
+            match self.queue.take() {
+                Ok(true) => match FRAME.status.load(Relaxed) {
+                    status::OK => return Ok(()),
+                    status::IOERR => return Err(DiskError::Io),
+                    status::UNSUPP => return Err(DiskError::Unsupported),
+                    _ => break,
+                },
+                Ok(false) if self.transport.needs_reset() => break,
+                Ok(false) => {}
+                Err(_) => break,
+            }
+        }
+        self.broken = true;
+        log::warn!("the disk broke the protocol or stopped answering; it is not used any more");
+        Err(DiskError::Broken)
+    }
+}

@@ -1,0 +1,51 @@
+//! The swap device in the report.
+
+use crate::{devices::block::Counters, size::ByteSize};
+use pagelab_abi::swap::SwapIo;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The swap device, as both sides saw it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Swap {
+    /// Bytes of the device.
+    pub size: ByteSize,
+    /// What the device did.
+    pub device: Counters,
+    /// What the guest asked and how it was answered.
+    pub guest: GuestSwap,
+}
+
+/// The guest's own account of its swap device, in requests of one page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct GuestSwap {
+    /// Pages that were read.
+    pub reads: u64,
+    /// Pages that were written.
+    pub writes: u64,
+    /// Flushes that succeeded.
+    pub flushes: u64,
+    /// Reads that the device answered with an error.
+    pub read_errors: u64,
+    /// Writes that the device answered with an error.
+    pub write_errors: u64,
+    /// Flushes that the device answered with an error.
+    pub flush_errors: u64,
+    /// Errors that reached the workload.
+    pub reported: u64,
+}
+
+impl From<&SwapIo> for GuestSwap {
+    fn from(io: &SwapIo) -> Self {
+        Self {
+            reads: io.reads.load(Relaxed),
+            writes: io.writes.load(Relaxed),
+            flushes: io.flushes.load(Relaxed),
+            read_errors: io.read_errors.load(Relaxed),
+            write_errors: io.write_errors.load(Relaxed),
+            flush_errors: io.flush_errors.load(Relaxed),
+            reported: io.reported.load(Relaxed),
+        }
+    }
+}
