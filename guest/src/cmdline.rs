@@ -9,6 +9,7 @@ use pagelab_abi::{
         CMDLINE_PRESSURE, CMDLINE_SEED, CMDLINE_SLAB_DEBUG, CMDLINE_SWAP, CMDLINE_VIEWS,
         CMDLINE_VIRTIO_MMIO, CMDLINE_WORKLOAD, CMDLINE_ZONE_LIMITS, CMDLINE_ZONES,
     },
+    program::CMDLINE_INIT,
     zone::ZoneModel,
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Cmdline<'a> {
     zone_limits: [u64; MAX_LIMITS],
     limit_count: usize,
     pub(crate) workload: &'a str,
+    /// Path of the program that is the workload.
+    pub(crate) init: Option<&'a str>,
     pub(crate) seed: u64,
     pub(crate) loglevel: LevelFilter,
     /// Letters of `slab_debug=`, if it is there.
@@ -81,6 +84,7 @@ impl<'a> Cmdline<'a> {
             zone_limits: [0; MAX_LIMITS],
             limit_count: 0,
             workload: "default",
+            init: None,
             seed: 1,
             loglevel: LevelFilter::Info,
             slab_debug: None,
@@ -127,6 +131,7 @@ impl<'a> Cmdline<'a> {
                 }
             }
             CMDLINE_WORKLOAD => self.workload = value,
+            CMDLINE_INIT => self.init = Some(value),
             CMDLINE_SEED => {
                 self.seed = value
                     .parse()

@@ -35,6 +35,11 @@ pub(crate) fn set_kernel_pgd(table: u64) {
     KERNEL_PGD.store(table, Relaxed);
 }
 
+/// Physical address of the kernel's top-level page table.
+pub(crate) fn kernel_pgd() -> u64 {
+    KERNEL_PGD.load(Relaxed)
+}
+
 /// Number of this CPU; there is one.
 pub(crate) const CPU: usize = 0;
 
@@ -80,7 +85,7 @@ impl Machine for Guest {
     }
 
     fn kernel_pgd(&self) -> Option<u64> {
-        Some(KERNEL_PGD.load(Relaxed))
+        Some(kernel_pgd())
     }
 
     #[inline]

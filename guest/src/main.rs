@@ -23,12 +23,18 @@ mod arch;
 mod cmdline;
 mod doorbell;
 mod drivers;
+mod exec;
+mod fs;
 mod machine;
 mod memory;
 mod panic;
+mod program;
 mod root;
 mod safe_point;
 mod serial;
+mod signal;
+mod syscall;
+mod task;
 mod view;
 mod workload;
 
@@ -37,7 +43,10 @@ use cmdline::Cmdline;
 use core::sync::atomic::Ordering::Relaxed;
 use drivers::{balloon, block};
 use memory::Memory;
-use pagelab_abi::platform::{Doorbell, ExitCode};
+use pagelab_abi::{
+    platform::{Doorbell, ExitCode},
+    program::WORKLOAD,
+};
 
 /// The kernel, once memory is there.
 fn kernel_main(mm: &'static Memory, cmdline: &Cmdline<'_>) -> ! {
@@ -56,6 +65,9 @@ fn kernel_main(mm: &'static Memory, cmdline: &Cmdline<'_>) -> ! {
     let windows = || paging::device_windows(devices.iter().map(|device| device.window.clone()));
     balloon::probe(devices, windows());
     block::probe(devices, windows(), cmdline.swap);
+    if cmdline.workload == WORKLOAD {
+        program::init().unwrap_or_else(|error| unfit(&error));
+    }
     interrupt::enable();
     log::info!(
         "pagelab guest {}: {}",
@@ -66,7 +78,7 @@ fn kernel_main(mm: &'static Memory, cmdline: &Cmdline<'_>) -> ! {
     doorbell::ring(Doorbell::Ready);
     safe_point::pass();
 
-    let held = match workload::run(mm, cmdline.workload, cmdline.seed) {
+    let held = match workload::run(mm, cmdline) {
         Ok(held) => held,
         Err(workload::Unknown) => unfit(&format_args!("no workload {}", cmdline.workload)),
     };

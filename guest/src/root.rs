@@ -7,8 +7,10 @@ use pagelab_abi::{
     control::Control,
     event::EventClock,
     platform::{KERNEL_BASE, ROOT_PORT},
+    program::ProgramEnd,
     root::{KernelMap, MmLayout, Root},
     swap::SwapIo,
+    task::TaskList,
     view::ViewBuffer,
     workload::Progress,
 };
@@ -54,6 +56,18 @@ pub(crate) fn progress() -> &'static Progress {
 pub(crate) fn swap_io() -> &'static SwapIo {
     // SAFETY: all atomics, never moved.
     unsafe { &(*ROOT.0.get()).swap_io }
+}
+
+/// All processes, for the host.
+pub(crate) fn tasks() -> &'static TaskList {
+    // SAFETY: all atomics, never moved.
+    unsafe { &(*ROOT.0.get()).tasks }
+}
+
+/// What became of the program.
+pub(crate) fn program() -> &'static ProgramEnd {
+    // SAFETY: all atomics, never moved.
+    unsafe { &(*ROOT.0.get()).program }
 }
 
 /// The place of the panic record.

@@ -1,11 +1,12 @@
 //! From the entry code to [`crate::kernel_main`]: first on the entry code's stack and page tables,
 //! then on the kernel's own.
 
-use super::{features, paging::stack::Stack, pvh::BootInfo, segments, trap};
+use super::{features, layout::PAGE_SIZE, paging::stack::Stack, pvh::BootInfo, segments, trap};
 use crate::{cmdline::Cmdline, doorbell, memory, serial};
 use core::{cell::UnsafeCell, fmt, mem::MaybeUninit};
 use log::LevelFilter;
 use pagelab_abi::platform::ExitCode;
+use pagelab_mm::Pfn;
 use spin::Once;
 use x86_64::{PhysAddr, registers::control::Cr3, structures::paging::PhysFrame};
 
@@ -60,6 +61,23 @@ extern "C" fn on_own_stack() -> ! {
     let info = INFO.get().expect("read by kernel_start");
     let cmdline = Cmdline::parse(info.cmdline()).unwrap_or_else(|error| unfit(&error));
     crate::kernel_main(mm, &cmdline)
+}
+
+/// The initial ramfs, where it lies in RAM that nobody else has. None if there is none, or if it is
+/// not wholly in the direct map.
+pub(crate) fn initrd() -> Option<&'static [u8]> {
+    let range = INFO.get()?.initrd.clone()?;
+    let len = range.end - range.start;
+    let mm = memory::mm();
+    let last = Pfn::from_phys(range.end - 1);
+    mm.pfn_to_ptr(last)?;
+    let page = mm.pfn_to_ptr(Pfn::from_phys(range.start))?;
+    let start = page
+        .as_ptr()
+        .wrapping_add((range.start % PAGE_SIZE) as usize);
+    // SAFETY: reserved at boot and never given back, in the direct map from its first to its last
+    // page, and nobody writes it.
+    Some(unsafe { core::slice::from_raw_parts(start, len as usize) })
 }
 
 /// Ends the machine because nothing can be done with it.

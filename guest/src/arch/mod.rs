@@ -8,6 +8,7 @@
 //! * [`interrupt`]: pending interrupt lines; [`pic`]: the 8259s where there are some;
 //!   [`apic`]: the way from there to the CPU.
 //! * [`probe`]: accesses that may fault.
+//! * [`user`]: programs in ring 3.
 //! * [`features`]: protection bits of CR4 that not every CPU has.
 
 pub(crate) mod apic;
@@ -22,6 +23,7 @@ pub(crate) mod probe;
 pub(crate) mod pvh;
 pub(crate) mod segments;
 pub(crate) mod trap;
+pub(crate) mod user;
 
 // Under clippy and in a build of the whole workspace the package is an ordinary program.
 #[cfg(pagelab_kernel)]
@@ -32,6 +34,8 @@ core::arch::global_asm!(include_str!("memory.s"));
 core::arch::global_asm!(include_str!("trap.s"));
 #[cfg(pagelab_kernel)]
 core::arch::global_asm!(include_str!("probe.s"));
+#[cfg(pagelab_kernel)]
+core::arch::global_asm!(include_str!("user/user.s"));
 
 /// The time stamp counter: for the log, and nowhere else.
 pub(crate) fn tsc() -> u64 {

@@ -11,6 +11,7 @@ use x86_64::{
 /// Vectors that get attention by number (Intel SDM vol. 3, table 6-1).
 pub(crate) mod vector {
     pub(crate) const NMI: u64 = 2;
+    pub(crate) const BREAKPOINT: u64 = 3;
     pub(crate) const INVALID_OPCODE: u64 = 6;
     pub(crate) const DOUBLE_FAULT: u64 = 8;
     pub(crate) const PAGE_FAULT: u64 = 14;
@@ -18,7 +19,7 @@ pub(crate) mod vector {
 }
 
 /// Registers at an exception, as `trap.s` and the CPU push them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(crate) struct TrapFrame {
     pub(crate) r15: u64,
@@ -60,6 +61,9 @@ struct Gate {
 
 /// Present, DPL 0, 64-bit interrupt gate.
 const INTERRUPT_GATE: u8 = 0x8e;
+
+/// The same that ring 3 may go through by an instruction.
+const USER_GATE: u8 = 0xee;
 
 /// The kernel's code selector.
 const KERNEL_CODE: u16 = 8;
@@ -106,6 +110,7 @@ pub(crate) fn init() {
         };
         stub += STUB_SIZE;
     }
+    gates[vector::BREAKPOINT as usize].attributes = USER_GATE;
     gates[vector::NMI as usize].ist = Ist::Nmi as u8;
     gates[vector::DOUBLE_FAULT as usize].ist = Ist::DoubleFault as u8;
     gates[vector::MACHINE_CHECK as usize].ist = Ist::MachineCheck as u8;

@@ -34,6 +34,8 @@ trap_common:
     push r13
     push r14
     push r15
+    cmp rsp, [user_frame]       # pushed into the frame of ring 3: see user.s
+    je user_leave
     cld
     mov rdi, rsp
     mov rbp, rsp

@@ -16,6 +16,7 @@ mod storm;
 mod swap;
 
 use crate::{
+    cmdline::Cmdline,
     doorbell,
     drivers::balloon,
     memory::Memory,
@@ -27,6 +28,7 @@ use mix::{Mix, Recipe};
 use pagelab_abi::{
     event::EventKind,
     platform::Doorbell,
+    program,
     vmstat::{NodeStat, VmEvent},
     workload::Phase,
 };
@@ -46,8 +48,10 @@ const MAX_PRESSURE_STEPS: u32 = 200_000;
 pub(crate) struct Unknown;
 
 /// Runs a workload. False if something that it checks did not hold.
-pub(crate) fn run(mm: &'static Memory, name: &str, seed: u64) -> Result<bool, Unknown> {
-    let recipe = match name {
+pub(crate) fn run(mm: &'static Memory, cmdline: &Cmdline<'_>) -> Result<bool, Unknown> {
+    let seed = cmdline.seed;
+    let recipe = match cmdline.workload {
+        program::WORKLOAD => return Ok(crate::program::run(mm, cmdline)),
         "none" => return Ok(true),
         "default" => [6, 4, 5, 5],
         "buddy" => [1, 0, 0, 0],
@@ -170,11 +174,8 @@ struct Inventory {
 
 impl Inventory {
     fn of(mm: &Memory) -> Self {
+        let pages = accounted_pages(mm);
         let slab = crate::memory::slab();
-        slab.shrink_all(u64::MAX);
-        mm.drain_local_pages();
-        let slabs =
-            mm.node_stat(NodeStat::SlabReclaimable) + mm.node_stat(NodeStat::SlabUnreclaimable);
         let mut objects = 0;
         let mut newer = None;
         while let Some(info) = slab.info_of_next(newer) {
@@ -183,11 +184,16 @@ impl Inventory {
             }
             newer = Some(info.index);
         }
-        Self {
-            pages: mm.free_pages_total() + mm.balloon_pages() + slabs.max(0) as u64,
-            objects,
-        }
+        Self { pages, objects }
     }
+}
+
+/// Pages that are free, with the host, or in slabs, once all lists and caches are drained.
+pub(crate) fn accounted_pages(mm: &Memory) -> u64 {
+    crate::memory::slab().shrink_all(u64::MAX);
+    mm.drain_local_pages();
+    let slabs = mm.node_stat(NodeStat::SlabReclaimable) + mm.node_stat(NodeStat::SlabUnreclaimable);
+    mm.free_pages_total() + mm.balloon_pages() + slabs.max(0) as u64
 }
 
 /// Compares with what there was before. False if pages are missing or content was wrong.

@@ -87,8 +87,10 @@ fn forbidden(instruction: &Instruction, info: &mut InstructionInfoFactory) -> Op
     if FORBIDDEN.contains(&instruction.mnemonic()) {
         return Some("cannot be interpreted".to_owned());
     }
-    // The only newer instruction: to older CPUs it is `rep bsf`, which is what the compiler means.
-    if instruction.mnemonic() == Mnemonic::Tzcnt {
+    // To older CPUs the first is `rep bsf`, which is what the compiler means. The others keep a
+    // program's registers, and are interpreted too.
+    if [Mnemonic::Tzcnt, Mnemonic::Fxsave64, Mnemonic::Fxrstor64].contains(&instruction.mnemonic())
+    {
         return None;
     }
     let features = instruction.cpuid_features();

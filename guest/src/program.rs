@@ -1,0 +1,135 @@
+//! The workload `program`: a Linux program of the initial ramfs as the first process
+//! (`pagelab_abi::program`).
+
+use crate::{
+    arch::{boot, user},
+    cmdline::Cmdline,
+    exec,
+    fs::{self, Files, Ramfs},
+    memory::{Memory, slab},
+    root, safe_point,
+    task::{self, Tasks},
+};
+use core::{fmt, sync::atomic::Ordering::Relaxed};
+use pagelab_abi::{
+    errno::Errno,
+    program::{ARGV_FILE, CMDLINE_INIT, ENVP_FILE},
+    workload::Phase,
+};
+use pagelab_mm::slab::CreateError;
+
+/// Why no program ran.
+enum Problem<'a> {
+    /// The command line names none.
+    NoInit,
+    /// There is no initial ramfs, or it has no such file.
+    NoFile(&'static str),
+    /// The ramfs could not be filled.
+    Ramfs(Errno),
+    /// It could not be started.
+    Exec(&'a str, Errno),
+}
+
+impl fmt::Display for Problem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoInit => write!(
+                f,
+                "no program: {CMDLINE_INIT}=PATH is not on the command line"
+            ),
+            Self::NoFile(name) => write!(f, "the initial ramfs has no {name}"),
+            Self::Ramfs(errno) => write!(f, "the initial ramfs cannot be used: {}", errno.name()),
+            Self::Exec(path, errno) => write!(f, "{path} cannot be started: {}", errno.name()),
+        }
+    }
+}
+
+/// Prepares the machine for a program, at boot.
+///
+/// # Errors
+/// If there is no memory for processes.
+pub(crate) fn init() -> Result<(), CreateError> {
+    user::init();
+    task::init_cache()
+}
+
+/// Runs the program to its end. False if it could not be started, or if something of it is left.
+pub(crate) fn run(mm: &'static Memory, cmdline: &Cmdline<'_>) -> bool {
+    root::progress()
+        .phase
+        .store(Phase::Workload as u32, Relaxed);
+    let mut tasks = Tasks::new(cmdline.seed);
+    let start = Inventory::of(mm);
+    match run_in(&mut tasks, cmdline) {
+        Ok(status) => {
+            let end = root::program();
+            end.status.store(status, Relaxed);
+            end.ended.store(1, Relaxed);
+        }
+        Err(problem) => {
+            log::error!("{problem}");
+            return false;
+        }
+    }
+    safe_point::pass();
+    let end = Inventory::of(mm);
+    if end != start {
+        log::error!("leak: {start:?} at the start, {end:?} at the end");
+    }
+    end == start
+}
+
+/// Returns the wait status of the program.
+fn run_in<'a>(tasks: &mut Tasks, cmdline: &Cmdline<'a>) -> Result<u32, Problem<'a>> {
+    let init = cmdline.init.ok_or(Problem::NoInit)?;
+    let archive = boot::initrd().ok_or(Problem::NoFile("archive"))?;
+    let argv = fs::file_of(archive, ARGV_FILE).ok_or(Problem::NoFile(ARGV_FILE))?;
+    let envp = fs::file_of(archive, ENVP_FILE).unwrap_or(&[]);
+    let ramfs = Ramfs::mount(archive).map_err(Problem::Ramfs)?;
+    let started = start(tasks, &ramfs, init, argv, envp);
+    let status = match started {
+        Ok(()) => tasks.run(),
+        Err(errno) => {
+            tasks.clear();
+            return Err(Problem::Exec(init, errno));
+        }
+    };
+    Ok(status)
+}
+
+fn start(
+    tasks: &mut Tasks,
+    ramfs: &Ramfs,
+    init: &str,
+    argv: &[u8],
+    envp: &[u8],
+) -> Result<(), Errno> {
+    let slot = tasks.add_init()?;
+    tasks.get_mut(slot).files = Some(Files::new(ramfs)?);
+    exec::first(tasks, slot, init.as_bytes(), argv, envp)
+}
+
+/// What is nobody's, once all lists and caches are drained.
+#[derive(Debug, PartialEq, Eq)]
+struct Inventory {
+    /// Pages that are free, with the host, or in slabs.
+    pages: u64,
+    /// Objects of all caches, but for the allocator's own.
+    objects: u64,
+}
+
+impl Inventory {
+    fn of(mm: &'static Memory) -> Self {
+        let pages = crate::workload::accounted_pages(mm);
+        let slab = slab();
+        let mut objects = 0;
+        let mut newer = None;
+        while let Some(info) = slab.info_of_next(newer) {
+            if !["kmem_cache", "array_cache"].contains(&info.name) {
+                objects += info.active_objs;
+            }
+            newer = Some(info.index);
+        }
+        Self { pages, objects }
+    }
+}

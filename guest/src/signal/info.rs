@@ -1,0 +1,140 @@
+//! What a handler is told.
+
+use super::frame::SigInfo;
+use crate::task::Pid;
+use linux_raw_sys::general as linux;
+
+/// Codes of signals that were sent (Linux include/uapi/asm-generic/siginfo.h).
+pub(super) const SI_USER: i32 = 0;
+pub(super) const SI_KERNEL: i32 = 0x80;
+pub(super) const SI_TKILL: i32 = -6;
+
+/// What came with a signal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Info {
+    pub(crate) signal: u32,
+    code: i32,
+    /// What the rest of `siginfo_t` says.
+    detail: Detail,
+    /// The exception that raised it.
+    trap: Option<TrapInfo>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Detail {
+    None,
+    /// The sender.
+    Sender(u32),
+    /// The address.
+    Fault(u64),
+    /// A child, and si_status.
+    Child(u32, u32),
+}
+
+/// What the frame says of an exception.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TrapInfo {
+    pub(super) number: u8,
+    pub(super) error: u32,
+    pub(super) address: u64,
+}
+
+impl Info {
+    pub(super) const NONE: Self = Self {
+        signal: 0,
+        code: 0,
+        detail: Detail::None,
+        trap: None,
+    };
+
+    /// An instruction raised it: si_code, and si_addr.
+    pub(crate) fn fault(signal: u32, code: i32, address: u64) -> Self {
+        Self {
+            signal,
+            code,
+            detail: Detail::Fault(address),
+            trap: None,
+        }
+    }
+
+    /// The kernel raised it.
+    pub(crate) fn kernel(signal: u32) -> Self {
+        Self {
+            code: SI_KERNEL,
+            signal,
+            ..Self::NONE
+        }
+    }
+
+    /// A process sent it, by kill.
+    pub(crate) fn user(signal: u32, sender: Pid) -> Self {
+        Self {
+            signal,
+            code: SI_USER,
+            detail: Detail::Sender(sender.0),
+            trap: None,
+        }
+    }
+
+    /// A process sent it, by tkill or tgkill.
+    pub(crate) fn thread(signal: u32, sender: Pid) -> Self {
+        Self {
+            code: SI_TKILL,
+            ..Self::user(signal, sender)
+        }
+    }
+
+    /// A child's state has changed: its wait status.
+    pub(super) fn child(child: Pid, wait_status: u32) -> Self {
+        let (code, status) = child_code(wait_status);
+        Self {
+            signal: linux::SIGCHLD,
+            code,
+            detail: Detail::Child(child.0, status),
+            trap: None,
+        }
+    }
+
+    /// The same, with the exception that raised it.
+    pub(crate) fn trapped(self, vector: u64, error: u64, address: u64) -> Self {
+        let trap = TrapInfo {
+            number: vector as u8,
+            error: error as u32,
+            address,
+        };
+        Self {
+            trap: Some(trap),
+            ..self
+        }
+    }
+
+    pub(super) fn trap(&self) -> Option<TrapInfo> {
+        self.trap
+    }
+
+    /// As a program reads it.
+    pub(crate) fn to_siginfo(self) -> SigInfo {
+        let mut info = SigInfo::new(self.signal as i32, self.code);
+        match self.detail {
+            Detail::None => {}
+            Detail::Sender(pid) => info.set_word(0, pid),
+            Detail::Fault(address) => info.set_long(0, address),
+            Detail::Child(pid, status) => {
+                info.set_word(0, pid);
+                info.set_word(2, status);
+            }
+        }
+        info
+    }
+}
+
+/// si_code and si_status of a child's wait status.
+pub(crate) fn child_code(status: u32) -> (i32, u32) {
+    let signal = status & 0x7f;
+    match signal {
+        _ if status == 0xffff => (linux::CLD_CONTINUED as i32, linux::SIGCONT),
+        0 => (linux::CLD_EXITED as i32, status >> 8 & 0xff),
+        0x7f => (linux::CLD_STOPPED as i32, status >> 8 & 0xff),
+        _ => (linux::CLD_KILLED as i32, signal),
+    }
+}

@@ -1,0 +1,239 @@
+//! Processes. Each has one thread; the kernel has one stack and no thread of its own for any of
+//! them: [`Tasks::run`] enters ring 3 and handles what comes back.
+//!
+//! * `object`: where a task lives. `table`: all of them, their numbers and the host's list.
+//! * `schedule`: who runs. Cooperative: a task runs until it waits, ends, yields, or has used up
+//!   its share of traps.
+//! * `clock`: what time it is: the event clock, and what nobody had to do.
+//! * `fork`, `exit`, `wait`: birth, death, and the parent's knowledge of it.
+//! * `trap`: what is not a system call.
+
+mod clock;
+mod exit;
+mod fork;
+mod lacking;
+mod object;
+mod schedule;
+mod table;
+mod trap;
+mod wait;
+
+use crate::{
+    arch::user::UserContext,
+    fs::Files,
+    machine::Guest,
+    root,
+    signal::{SigSet, Signals},
+};
+use core::sync::atomic::Ordering::Relaxed;
+use pagelab_abi::task::{COMM_LEN, TaskState, TaskStruct};
+use pagelab_mm::user_mm::UserMm;
+
+pub(crate) use clock::{Clock, SECOND};
+pub(crate) use exit::exited;
+pub(crate) use fork::{CloneFlags, CloneRequest};
+#[allow(unused_imports)]
+pub(crate) use lacking::Lacking;
+pub(crate) use object::init_cache;
+pub(crate) use table::{Pid, Slot, Tasks};
+pub(crate) use wait::{WaitTarget, Waited};
+
+/// The address space of a task of this kernel.
+pub(crate) type Space = UserMm<Guest>;
+
+/// What a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitFor {
+    /// A child's end.
+    Child,
+    /// The child that runs in this task's memory.
+    Vfork(Pid),
+    /// Something that another task does with a file.
+    File,
+    /// A time, in nanoseconds of [`Clock::monotonic`].
+    Time(u64),
+    /// A word of memory, by its address, and a time if there is one.
+    Futex {
+        /// The word's address.
+        address: u64,
+        /// When to give up.
+        until: Option<u64>,
+    },
+    /// A signal.
+    Signal,
+    /// A signal of a set, blocked or not, and a time if there is one.
+    SignalOf(SigSet, Option<u64>),
+}
+
+/// A process.
+#[repr(C, align(64))]
+pub(crate) struct Task {
+    /// What the host reads of it. First, so that both have one address.
+    shared: TaskStruct,
+    /// Ring 3's registers.
+    pub(crate) context: UserContext,
+    /// Its memory; none in a zombie, and in a parent whose vfork child runs in it.
+    pub(crate) space: Option<Space>,
+    /// Its open files and its directory.
+    pub(crate) files: Option<Files>,
+    /// Signals and their handlers.
+    pub(crate) signals: Signals,
+    /// What it waits for while its state is [`TaskState::Interruptible`].
+    waits_for: Option<WaitFor>,
+    /// It stands at a system call that it will make again: its number.
+    pub(crate) restart: Option<u32>,
+    /// When the wait of the call that it makes again is over.
+    pub(crate) deadline: Option<u64>,
+    /// A futex that it waited for has been woken.
+    pub(crate) futex_woken: bool,
+    /// Whose memory it runs in, between vfork and exec.
+    lender: Option<Pid>,
+    /// It has called execve since its birth.
+    pub(crate) has_execed: bool,
+    /// Resource limits, by number.
+    pub(crate) rlimits: [Rlimit; RLIMITS],
+    /// Page faults of the children it has waited for.
+    pub(crate) children_faults: u64,
+    /// Address of a word that becomes 0 when it ends; 0 if there is none.
+    pub(crate) clear_child_tid: u64,
+    /// The signal it gets when its parent ends, or 0.
+    pub(crate) pdeath_signal: u32,
+}
+
+/// Kinds of limits (Linux include/uapi/asm-generic/resource.h: `RLIM_NLIMITS`).
+pub(crate) const RLIMITS: usize = 16;
+
+/// No limit.
+pub(crate) const RLIM_INFINITY: u64 = u64::MAX;
+
+/// A limit that can be raised to `max`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rlimit {
+    pub(crate) current: u64,
+    pub(crate) max: u64,
+}
+
+impl Task {
+    /// A process without memory and files.
+    fn new(pid: Pid, parent: Pid) -> Self {
+        let shared = TaskStruct::new();
+        shared.pid.store(pid.0, Relaxed);
+        shared.ppid.store(parent.0, Relaxed);
+        shared.start.store(root::events(), Relaxed);
+        Self {
+            shared,
+            context: UserContext::new(0, 0),
+            space: None,
+            files: None,
+            signals: Signals::new(),
+            waits_for: None,
+            restart: None,
+            deadline: None,
+            futex_woken: false,
+            lender: None,
+            has_execed: false,
+            rlimits: default_rlimits(),
+            children_faults: 0,
+            clear_child_tid: 0,
+            pdeath_signal: 0,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid(self.shared.pid.load(Relaxed))
+    }
+
+    pub(crate) fn ppid(&self) -> Pid {
+        Pid(self.shared.ppid.load(Relaxed))
+    }
+
+    pub(crate) fn pgid(&self) -> Pid {
+        Pid(self.shared.pgid.load(Relaxed))
+    }
+
+    pub(crate) fn sid(&self) -> Pid {
+        Pid(self.shared.sid.load(Relaxed))
+    }
+
+    pub(crate) fn set_group(&self, pgid: Pid) {
+        self.shared.pgid.store(pgid.0, Relaxed);
+    }
+
+    pub(crate) fn set_session(&self, sid: Pid) {
+        self.shared.sid.store(sid.0, Relaxed);
+    }
+
+    pub(crate) fn state(&self) -> TaskState {
+        TaskState::from_u32(self.shared.state.load(Relaxed)).unwrap_or(TaskState::Running)
+    }
+
+    fn set_state(&self, state: TaskState) {
+        self.shared.state.store(state as u32, Relaxed);
+    }
+
+    /// Names the process.
+    pub(crate) fn set_comm(&self, name: &[u8]) {
+        for (i, slot) in self.shared.comm.iter().enumerate() {
+            let byte = if i < COMM_LEN - 1 { name.get(i) } else { None };
+            slot.store(byte.copied().unwrap_or(0), Relaxed);
+        }
+    }
+
+    /// Its name, NUL-padded.
+    pub(crate) fn comm(&self) -> [u8; COMM_LEN] {
+        let mut comm = [0; COMM_LEN];
+        for (byte, slot) in comm.iter_mut().zip(&self.shared.comm) {
+            *byte = slot.load(Relaxed);
+        }
+        comm
+    }
+
+    /// Page faults that it took.
+    pub(crate) fn faults(&self) -> u64 {
+        self.shared.faults.load(Relaxed)
+    }
+
+    fn count_fault(&self) {
+        let faults = self.shared.faults.load(Relaxed);
+        self.shared.faults.store(faults + 1, Relaxed);
+    }
+
+    pub(crate) fn count_syscall(&self) {
+        let calls = self.shared.syscalls.load(Relaxed);
+        self.shared.syscalls.store(calls + 1, Relaxed);
+    }
+
+    /// Bytes that its stack may have.
+    pub(crate) fn stack_limit(&self) -> u64 {
+        self.rlimits[linux_raw_sys::general::RLIMIT_STACK as usize].current
+    }
+
+    /// Gives it other memory, and takes what it had.
+    pub(crate) fn replace_space(&mut self, space: Option<Space>) -> Option<Space> {
+        let gpa = space.as_ref().map_or(0, Space::gpa);
+        self.shared.mm.store(gpa, Relaxed);
+        core::mem::replace(&mut self.space, space)
+    }
+}
+
+/// The limits of the first process, which are those of a shell on Linux.
+fn default_rlimits() -> [Rlimit; RLIMITS] {
+    use linux_raw_sys::general::{RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK};
+    let unlimited = Rlimit {
+        current: RLIM_INFINITY,
+        max: RLIM_INFINITY,
+    };
+    let mut limits = [unlimited; RLIMITS];
+    limits[RLIMIT_STACK as usize].current = 8 << 20;
+    limits[RLIMIT_CORE as usize].current = 0;
+    let processes = table::MAX_TASKS as u64;
+    limits[RLIMIT_NPROC as usize] = Rlimit {
+        current: processes,
+        max: processes,
+    };
+    limits[RLIMIT_NOFILE as usize] = Rlimit {
+        current: 1024,
+        max: 4096,
+    };
+    limits
+}

@@ -1,0 +1,206 @@
+//! Who runs.
+
+use super::{Pid, Slot, Task, Tasks, WaitFor};
+use crate::{
+    arch::user::{self, Trap},
+    machine::kernel_pgd,
+    root, safe_point, signal,
+    syscall::{self, Flow},
+};
+use core::sync::atomic::Ordering::Relaxed;
+use pagelab_abi::task::TaskState;
+
+/// Traps after which another task gets its turn.
+const SHARE: u32 = 512;
+
+impl Tasks {
+    /// Runs all tasks until none is left. Returns how the first one ended.
+    pub(crate) fn run(&mut self) -> u32 {
+        let mut last = None;
+        while self.count() > 0 {
+            match self.next_running(last) {
+                Some(slot) => {
+                    self.load(slot);
+                    self.turn(slot);
+                    last = Some(slot);
+                }
+                None => self.idle(),
+            }
+        }
+        self.ended.unwrap_or(0)
+    }
+
+    /// Runs a task until it is another's turn.
+    fn turn(&mut self, slot: Slot) {
+        for _ in 0..SHARE {
+            if self.get(slot).signals.has_work() {
+                let flow = signal::deliver(self, slot);
+                if flow == Flow::Gone || self.get(slot).state() != TaskState::Running {
+                    return;
+                }
+            }
+            let flow = match user::enter(&mut self.get_mut(slot).context) {
+                Trap::Syscall => syscall::dispatch(self, slot),
+                other => self.trap(slot, other),
+            };
+            safe_point::pass();
+            if flow == Flow::Continue {
+                continue;
+            }
+            if flow == Flow::Gone {
+                return;
+            }
+            let task = self.get_mut(slot);
+            if task.is_interruptible() && task.signals.interrupts() {
+                task.wake();
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Puts a task's registers and memory into the CPU.
+    fn load(&mut self, slot: Slot) {
+        if self.loaded == Some(slot) {
+            return;
+        }
+        self.unload();
+        let task = self.get(slot);
+        let pgd = match &task.space {
+            Some(space) => space.pgd(),
+            // Killed while its memory was lent: it has one more signal to die of.
+            None => kernel_pgd(),
+        };
+        // SAFETY: an address space has the kernel's half, and lives until `unload` or `reload`.
+        unsafe { user::resume(&task.context, pgd) };
+        root::tasks().current.store(task.pid().0, Relaxed);
+        self.loaded = Some(slot);
+    }
+
+    /// Takes the registers of the task in the CPU into its context, and the CPU out of its memory.
+    pub(super) fn unload(&mut self) {
+        if let Some(slot) = self.loaded.take() {
+            user::suspend(&mut self.get_mut(slot).context);
+        }
+        // SAFETY: the kernel's own tables.
+        unsafe { user::load_space(kernel_pgd()) };
+    }
+
+    /// Leaves the CPU without any task's memory, the registers being of no use to anyone.
+    pub(super) fn forget_loaded(&mut self) {
+        self.loaded = None;
+        // SAFETY: the kernel's own tables.
+        unsafe { user::load_space(kernel_pgd()) };
+    }
+
+    /// Before the memory of the running task is replaced.
+    pub(crate) fn leave_space(&mut self) {
+        self.forget_loaded();
+    }
+
+    /// After the memory or all registers of the running task have been replaced.
+    pub(crate) fn reload(&mut self, slot: Slot) {
+        self.forget_loaded();
+        self.load(slot);
+    }
+
+    /// Nobody can run: time goes on to the first that waits for it. If nobody does, nobody will
+    /// ever run again.
+    fn idle(&mut self) {
+        let until = self.iter().filter_map(|(_, task)| task.wakes_at()).min();
+        if let Some(until) = until {
+            self.clock.skip_to(until);
+            self.wake_if(|task, _| task.wakes_at().is_some_and(|at| at <= until));
+            return;
+        }
+        log::error!("every process waits for another: all are killed");
+        for (_, task) in self.iter_mut() {
+            signal::send_kill(task);
+        }
+    }
+
+    /// Makes tasks run that wait for what `is_over` says is over.
+    pub(super) fn wake_if(&mut self, is_over: impl Fn(&Task, WaitFor) -> bool) {
+        for (_, task) in self.iter_mut() {
+            let waits_for = task.waits_for;
+            if task.state() == TaskState::Interruptible
+                && waits_for.is_some_and(|what| is_over(task, what))
+            {
+                task.wake();
+            }
+        }
+    }
+
+    /// Makes the tasks run that wait for time, once it has come.
+    pub(crate) fn wake_sleepers(&mut self) {
+        let now = self.clock.monotonic();
+        self.wake_if(|task, _| task.wakes_at().is_some_and(|at| at <= now));
+    }
+
+    /// Makes the tasks run that wait for what others do with files.
+    pub(crate) fn wake_file_waiters(&mut self) {
+        self.wake_if(|_, what| what == WaitFor::File);
+    }
+
+    /// Makes up to `count` tasks run that wait for a word of memory; says how many.
+    pub(crate) fn wake_futex(&mut self, word: u64, count: u32) -> u64 {
+        let mut woken = 0;
+        for (_, task) in self.iter_mut() {
+            let waits =
+                matches!(task.waits_for, Some(WaitFor::Futex { address, .. }) if address == word);
+            if woken < u64::from(count) && waits && task.state() == TaskState::Interruptible {
+                task.futex_woken = true;
+                task.wake();
+                woken += 1;
+            }
+        }
+        woken
+    }
+
+    /// Makes the parent of a vfork child run, as it has its memory back.
+    pub(super) fn wake_vfork_parent(&mut self, child: Pid) {
+        self.wake_if(|_, what| what == WaitFor::Vfork(child));
+    }
+}
+
+impl Task {
+    /// Waits. The system call is made again when the wait is over.
+    pub(crate) fn wait_for(&mut self, what: WaitFor) {
+        self.waits_for = Some(what);
+        self.set_state(TaskState::Interruptible);
+    }
+
+    /// Ends a wait or a stop.
+    pub(crate) fn wake(&mut self) {
+        self.waits_for = None;
+        self.set_state(TaskState::Running);
+    }
+
+    /// Stops it, as job control does.
+    pub(crate) fn stop(&mut self) {
+        self.set_state(TaskState::Stopped);
+    }
+
+    /// Whether a signal may end what it waits for.
+    pub(crate) fn is_interruptible(&self) -> bool {
+        self.state() == TaskState::Interruptible
+            && !matches!(self.waits_for, Some(WaitFor::Vfork(_)))
+    }
+
+    /// What it waits for.
+    pub(crate) fn waits_for(&self) -> Option<WaitFor> {
+        self.waits_for
+    }
+
+    /// When its wait is over, if time ends it.
+    fn wakes_at(&self) -> Option<u64> {
+        if self.state() != TaskState::Interruptible {
+            return None;
+        }
+        match self.waits_for? {
+            WaitFor::Time(until) => Some(until),
+            WaitFor::Futex { until, .. } | WaitFor::SignalOf(_, until) => until,
+            _ => None,
+        }
+    }
+}

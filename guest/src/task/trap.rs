@@ -1,0 +1,82 @@
+//! What brings the kernel out of ring 3, apart from system calls.
+
+use super::{Slot, Tasks};
+use crate::{
+    arch::user::Trap,
+    signal::{self, Info},
+    syscall::Flow,
+};
+use linux_raw_sys::general as linux;
+use pagelab_mm::user_mm::FaultSignal;
+
+/// Vectors (Intel SDM vol. 3, table 6-1).
+mod vector {
+    pub(super) const DIVIDE_ERROR: u64 = 0;
+    pub(super) const DEBUG: u64 = 1;
+    pub(super) const BREAKPOINT: u64 = 3;
+    pub(super) const INVALID_OPCODE: u64 = 6;
+    pub(super) const SEGMENT_NOT_PRESENT: u64 = 11;
+    pub(super) const STACK_SEGMENT: u64 = 12;
+    pub(super) const X87: u64 = 16;
+    pub(super) const ALIGNMENT_CHECK: u64 = 17;
+    pub(super) const SIMD: u64 = 19;
+}
+
+/// Codes of signals that the kernel raises (Linux include/uapi/asm-generic/siginfo.h).
+mod code {
+    pub(super) const FPE_INTDIV: i32 = 1;
+    pub(super) const FPE_FLTUNK: i32 = 14;
+    pub(super) const ILL_ILLOPN: i32 = 2;
+    pub(super) const TRAP_TRACE: i32 = 2;
+    pub(super) const BUS_ADRALN: i32 = 1;
+}
+
+impl Tasks {
+    /// Handles a trap of a task.
+    pub(super) fn trap(&mut self, slot: Slot, trap: Trap) -> Flow {
+        match trap {
+            // The safe point serves it.
+            Trap::Interrupt | Trap::Syscall => Flow::Continue,
+            Trap::PageFault { address, code } => self.page_fault(slot, address, code),
+            Trap::Exception { vector, code } => self.exception(slot, vector, code),
+        }
+    }
+
+    fn page_fault(&mut self, slot: Slot, address: u64, code: u64) -> Flow {
+        let task = self.get_mut(slot);
+        task.count_fault();
+        let Some(space) = &mut task.space else {
+            return Flow::Continue;
+        };
+        let Err(fault) = space.handle_fault(address, code) else {
+            return Flow::Continue;
+        };
+        let info = match fault {
+            FaultSignal::Oom => {
+                log::error!("out of memory: killed process {}", task.pid().0);
+                Info::kernel(linux::SIGKILL)
+            }
+            _ => Info::fault(fault.signo(), fault.code(), fault.address()),
+        };
+        signal::force(task, &info.trapped(14, code, address));
+        Flow::Continue
+    }
+
+    fn exception(&mut self, slot: Slot, number: u64, error: u64) -> Flow {
+        let task = self.get_mut(slot);
+        let rip = task.context.regs.rip;
+        let info = match number {
+            vector::DIVIDE_ERROR => Info::fault(linux::SIGFPE, code::FPE_INTDIV, rip),
+            vector::DEBUG => Info::fault(linux::SIGTRAP, code::TRAP_TRACE, rip),
+            vector::BREAKPOINT => Info::kernel(linux::SIGTRAP),
+            vector::INVALID_OPCODE => Info::fault(linux::SIGILL, code::ILL_ILLOPN, rip),
+            vector::SEGMENT_NOT_PRESENT | vector::STACK_SEGMENT => Info::kernel(linux::SIGBUS),
+            vector::X87 | vector::SIMD => Info::fault(linux::SIGFPE, code::FPE_FLTUNK, rip),
+            vector::ALIGNMENT_CHECK => Info::fault(linux::SIGBUS, code::BUS_ADRALN, 0),
+            // General protection, and whatever else a program can raise.
+            _ => Info::kernel(linux::SIGSEGV),
+        };
+        signal::force(task, &info.trapped(number, error, 0));
+        Flow::Continue
+    }
+}
