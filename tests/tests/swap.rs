@@ -66,6 +66,82 @@ fn the_same_run_has_the_same_trace_whatever_the_disk_is_made_of() {
     assert!(fs::read(&path).unwrap().iter().any(|byte| *byte != 0x5a));
 }
 
+/// The one injector of a report.
+fn injector(report: &Value) -> &Value {
+    let injectors = report["faults"]["injectors"].as_array().unwrap();
+    assert_eq!(injectors.len(), 1);
+    &injectors[0]
+}
+
+/// The audit of the swap device at the end.
+fn audit(report: &Value) -> &Value {
+    let audits = report["audits"].as_array().unwrap();
+    let found = audits.iter().find(|audit| audit["name"] == "swap-io");
+    found.expect("the swap device is audited")
+}
+
+#[test]
+fn every_injected_error_is_seen_by_the_guest_and_survived() {
+    if !kvm() {
+        return;
+    }
+    for (fault, reads, writes) in [
+        ("swap_io,nth=7", false, true),
+        ("swap_io,nth=7,rw=read", true, false),
+        ("swap_io,rw=write,probability=20", false, true),
+        (
+            "swap_io,rw=read,probability=100,interval=3,times=40",
+            true,
+            false,
+        ),
+        ("swap_io,probability=30,space=1048576", true, true),
+    ] {
+        let report = swap(&["--swap", "16M", "--fault", fault]);
+        assert_eq!(report["verdict"], "held", "{fault}: {report:#}");
+        let injected = u64_at(injector(&report), "/injected");
+        let errors = [
+            u64_at(&report, "/swap/guest/read_errors"),
+            u64_at(&report, "/swap/guest/write_errors"),
+        ];
+        assert_eq!(errors.map(|count| count > 0), [reads, writes], "{fault}");
+        assert_eq!(errors.iter().sum::<u64>(), injected, "{fault}");
+        assert_eq!(u64_at(injector(&report), "/reported"), injected);
+        assert_eq!(u64_at(injector(&report), "/absorbed"), 0);
+        match fault {
+            _ if fault.contains("nth=7") => assert_eq!(injected, 1),
+            _ if fault.contains("times=40") => assert_eq!(injected, 40),
+            _ => assert!(injected > 100, "{fault}: {injected}"),
+        }
+        assert_eq!(audit(&report)["outcome"], "held");
+        let again = swap(&["--swap", "16M", "--fault", fault]);
+        assert_eq!(again["trace_hash"], report["trace_hash"]);
+    }
+}
+
+#[test]
+fn an_error_at_an_event_ends_with_the_last_phase() {
+    if !kvm() {
+        return;
+    }
+    let fault = "swap_io,probability=100,at=4000";
+    let report = swap(&["--swap", "16M", "--fault", fault]);
+    assert_eq!(report["verdict"], "held", "{report:#}");
+    let errors = u64_at(&report, "/swap/guest/write_errors");
+    let writes = u64_at(&report, "/swap/guest/writes");
+    assert!(errors > 100 && writes > 100, "{errors} {writes}");
+}
+
+#[test]
+fn a_fault_without_its_device_is_refused() {
+    let ran = pagelab(&["run", "--fault", "swap_io,nth=7"]);
+    assert_eq!(ran.status, Some(2), "{ran:#?}");
+    let words = ["swap_io,nth=7", "--swap 256M"];
+    assert!(
+        words.iter().all(|word| ran.stderr.contains(word)),
+        "{ran:#?}"
+    );
+}
+
 #[test]
 fn a_workload_without_its_device_says_what_to_do() {
     if !kvm() {

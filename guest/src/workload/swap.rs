@@ -131,7 +131,9 @@ fn with_words(mm: &Memory, pfn: Pfn, act: impl Fn(*mut u64, usize) -> bool) -> b
         return false;
     };
     let words: NonNull<u64> = window.cast();
-    let good = (0..WORDS).step_by(STRIDE).all(|index| act(words.as_ptr().wrapping_add(index), index));
+    let good = (0..WORDS)
+        .step_by(STRIDE)
+        .all(|index| act(words.as_ptr().wrapping_add(index), index));
     // SAFETY: opened above, and not used any more.
     unsafe { mm.machine().kunmap_local(window) };
     if mm.machine().direct_map(pfn.0).is_none() {

@@ -106,7 +106,8 @@ pub(super) struct RunArguments {
     /// `--pressure help` lists them.
     #[arg(long, value_name = "PROFILE")]
     pub(super) pressure: Option<String>,
-    /// Failing allocations: fail_page_alloc or failslab with Linux's knobs; may be repeated.
+    /// Failing allocations (fail_page_alloc, failslab) or requests to the swap device (swap_io), with
+    /// Linux's knobs; may be repeated.
     #[arg(long, value_name = "NAME,KNOB=VALUE,…")]
     pub(super) fault: Vec<FaultSpec>,
     /// What to print of the guest at the end, or at --stop-at.
@@ -158,6 +159,7 @@ Examples:
   pagelab run --memory 64M --zone-limits 16M,48M
   pagelab run --workload buddy --pressure step:512M@1000,0@4000
   pagelab run --fault failslab,cache=kmalloc-64,probability=10,times=5
+  pagelab run --workload swap --swap 256M --fault swap_io,rw=write,probability=5
   pagelab run --stop-at page_alloc,nth=3,min-order=2 --inspect buddyinfo
   pagelab run -- ./hello one two            run a program (cc -static -o hello hello.c)
   pagelab run --file input.txt:/data/in --env LANG=C -- ./sum /data/in

@@ -6,6 +6,7 @@ use super::{
     output::{self, Failure},
 };
 use crate::{
+    fault::{FaultKind, FaultSpec},
     pressure::{NAMED, PressureProfile},
     program::{Program, ProgramError, ProgramSpec},
     report::{AfterProgram, Human},
@@ -46,6 +47,10 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
     let names: Vec<&str> = WORKLOADS.iter().map(|workload| workload.name).collect();
     if !names.contains(&arguments.workload.as_str()) {
         return Err(ConfigError::unknown("workload", &arguments.workload, &names).into());
+    }
+    let of_swap = |spec: &&FaultSpec| spec.kind == FaultKind::SwapIo;
+    if let (None, Some(spec)) = (&arguments.swap, arguments.fault.iter().find(of_swap)) {
+        return Err(ConfigError::NoSwap(spec.clone()).into());
     }
     let program = match arguments.program.as_slice() {
         [] if arguments.env.is_empty() && arguments.file.is_empty() => None,

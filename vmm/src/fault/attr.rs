@@ -14,27 +14,33 @@ pub struct Injected {
 }
 
 impl FaultKind {
-    /// This kind's attribute.
-    pub const fn attr(self, root: &Root) -> &FaultAttr {
+    /// This kind's attribute; none for what fails in a device.
+    pub const fn attr(self, root: &Root) -> Option<&FaultAttr> {
         match self {
-            Self::FailPageAlloc => &root.control.fail_page_alloc,
-            Self::Failslab => &root.control.failslab,
+            Self::FailPageAlloc => Some(&root.control.fail_page_alloc),
+            Self::Failslab => Some(&root.control.failslab),
+            Self::SwapIo => None,
         }
     }
 }
 
-/// Reads an injector's counts from a copy of the root page.
+/// Reads an injector's counts from a copy of the root page; none for what fails in a device.
 pub fn read(root: &Root, kind: FaultKind) -> Injected {
-    let attr = kind.attr(root);
-    Injected {
-        seen: attr.seen.load(Relaxed),
-        injected: attr.injected.load(Relaxed),
-    }
+    kind.attr(root)
+        .map_or(Injected::default(), |attr| Injected {
+            seen: attr.seen.load(Relaxed),
+            injected: attr.injected.load(Relaxed),
+        })
 }
 
-/// The attribute that arms `spec`. The counts so far are carried over; the generator is seeded
-/// from the run's seed and the kind, so that two injectors do not draw the same numbers.
-pub fn arm(spec: &FaultSpec, seed: u64, so_far: Injected) -> FaultAttr {
+/// The state of an injector's generator, from the run's seed and the kind, so that two injectors do
+/// not draw the same numbers.
+pub fn seed(kind: FaultKind, seed: u64) -> u64 {
+    (seed ^ ((kind as u64 + 1) << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
+}
+
+/// The attribute that arms `spec`. The counts so far are carried over.
+pub fn arm(spec: &FaultSpec, run_seed: u64, so_far: Injected) -> FaultAttr {
     let mut attr = FaultAttr::new();
     *attr.probability.get_mut() = spec.probability;
     *attr.interval.get_mut() = spec.interval;
@@ -46,8 +52,7 @@ pub fn arm(spec: &FaultSpec, seed: u64, so_far: Injected) -> FaultAttr {
     attr.cache[..spec.cache.len()].copy_from_slice(spec.cache.as_bytes());
     *attr.seen.get_mut() = so_far.seen;
     *attr.injected.get_mut() = so_far.injected;
-    *attr.rng.get_mut() =
-        (seed ^ ((spec.kind as u64 + 1) << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    *attr.rng.get_mut() = seed(spec.kind, run_seed);
     attr
 }
 
@@ -70,7 +75,7 @@ mod tests {
                 injected: 2,
             },
         );
-        let attr = FaultKind::Failslab.attr(&root);
+        let attr = FaultKind::Failslab.attr(&root).unwrap();
         assert_eq!(attr.nth.load(Relaxed), 7);
         assert_eq!(attr.probability.load(Relaxed), 5);
         assert_eq!(attr.interval.load(Relaxed), 2);

@@ -2,12 +2,15 @@
 //!
 //! The knobs are Linux's (Documentation/fault-injection/fault-injection.rst). The guest's
 //! allocators look at an attribute in the root page; the host fills it in while the guest stands
-//! at a doorbell, so arming a fault is itself a reproducible act.
+//! at a doorbell, so arming a fault is itself a reproducible act. What fails in a device has an
+//! [`Injector`] in the device.
 
 mod attr;
 mod error;
+mod inject;
 mod spec;
 
-pub use attr::{Injected, arm, read};
+pub use attr::{Injected, arm, read, seed};
 pub use error::FaultError;
-pub use spec::{FaultKind, FaultSpec};
+pub use inject::Injector;
+pub use spec::{FaultKind, FaultSpec, ReadWrite};

@@ -12,6 +12,27 @@ pub enum FaultKind {
     FailPageAlloc,
     /// Slab allocations (`kmem_cache_alloc`, `kmalloc`).
     Failslab,
+    /// Reads and writes of the swap device, which answers them with an error.
+    SwapIo,
+}
+
+/// The two things that a disk does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadWrite {
+    /// From the disk to memory.
+    Read,
+    /// From memory to the disk.
+    Write,
+}
+
+impl ReadWrite {
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
 }
 
 /// One fault, armed at one event.
@@ -35,19 +56,22 @@ pub struct FaultSpec {
     pub nth: u64,
     /// Only the cache of this name (`failslab`); empty for any.
     pub cache: String,
+    /// Only requests of this direction (`swap_io`); none for both.
+    pub rw: Option<ReadWrite>,
     /// Event at which the fault is armed; none for the end of boot.
     pub at: Option<u64>,
 }
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::FailPageAlloc, Self::Failslab];
+    pub const ALL: [Self; 3] = [Self::FailPageAlloc, Self::Failslab, Self::SwapIo];
 
-    /// Linux's name.
+    /// Linux's name, where Linux has it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::FailPageAlloc => "fail_page_alloc",
             Self::Failslab => "failslab",
+            Self::SwapIo => "swap_io",
         }
     }
 
@@ -74,6 +98,15 @@ impl FaultKind {
                 "nth",
                 "at",
             ],
+            Self::SwapIo => &[
+                "probability",
+                "interval",
+                "times",
+                "space",
+                "rw",
+                "nth",
+                "at",
+            ],
         }
     }
 }
@@ -92,6 +125,7 @@ impl FaultSpec {
             gfp: Gfp::empty(),
             nth: 0,
             cache: String::new(),
+            rw: None,
             at: None,
         }
     }
@@ -124,6 +158,7 @@ impl FaultSpec {
             "nth" => self.nth = number(knob, value, 1..=u64::MAX, "a number from 1")?,
             "at" => self.at = Some(number(knob, value, 0..=u64::MAX, "a number of events")?),
             "gfp" => self.gfp = gfp(value)?,
+            "rw" => self.rw = Some(read_write(value)?),
             _ => self.cache = cache(value)?,
         }
         Ok(())
@@ -160,6 +195,18 @@ fn gfp(value: &str) -> Result<Gfp, FaultError> {
                 allowed: "flag names joined by '|', such as KERNEL, ATOMIC, HIGHMEM|MOVABLE",
             })
     })
+}
+
+/// `rw=read` or `rw=write`.
+fn read_write(value: &str) -> Result<ReadWrite, FaultError> {
+    [ReadWrite::Read, ReadWrite::Write]
+        .into_iter()
+        .find(|direction| direction.name() == value)
+        .ok_or_else(|| FaultError::BadValue {
+            knob: "rw",
+            value: value.to_owned(),
+            allowed: "read or write",
+        })
 }
 
 /// `cache=kmalloc-64`.
@@ -250,6 +297,9 @@ impl fmt::Display for FaultSpec {
         if !self.cache.is_empty() {
             write!(f, ",cache={}", self.cache)?;
         }
+        if let Some(direction) = self.rw {
+            write!(f, ",rw={}", direction.name())?;
+        }
         if let Some(at) = self.at {
             write!(f, ",at={at}")?;
         }
@@ -281,13 +331,15 @@ mod tests {
         let error = |text: &str| text.parse::<FaultSpec>().unwrap_err().to_string();
         assert_eq!(
             error("fail_page_aloc,nth=1"),
-            "unknown fault 'fail_page_aloc', did you mean 'fail_page_alloc'?; known are: fail_page_alloc, failslab"
+            "unknown fault 'fail_page_aloc', did you mean 'fail_page_alloc'?; known are: fail_page_alloc, failslab, swap_io"
         );
         assert!(error("failslab,nht=1").contains("did you mean 'nth'?"));
         assert!(
             error("failslab,min-order=1,nth=1").contains("unknown knob 'min-order' of failslab")
         );
         assert!(error("failslab,probability=101").contains("probability=101 is out of range"));
+        assert!(error("swap_io,nth=1,rw=both").contains("rw=both"));
+        assert!(error("swap_io,nth=1,gfp=ZERO").contains("unknown knob 'gfp' of swap_io"));
         assert!(error("failslab,nth=0").contains("nth takes a number from 1"));
         assert!(error("failslab,nth").contains("nth=VALUE"));
         assert!(error("failslab,nth=1,nth=2").contains("given twice"));
@@ -302,15 +354,23 @@ mod tests {
 
         #[test]
         fn display_parses_to_the_same(
-            slab: bool, probability in 0u32..=100, interval in 1u32..9, times in -1i32..9,
+            kind in 0usize..3, write: Option<bool>, probability in 0u32..=100, interval in 1u32..9, times in -1i32..9,
             space in 0i32..9, order in 0u32..=10, nth in 1u64..9, at: Option<u64>, bits in 0u32..1 << 16,
         ) {
-            let kind = if slab { FaultKind::Failslab } else { FaultKind::FailPageAlloc };
+            let kind = FaultKind::ALL[kind];
+            let direction = |write| if write { ReadWrite::Write } else { ReadWrite::Read };
             let spec = FaultSpec {
                 probability, interval, times, space, nth, at,
-                gfp: Gfp::from_bits_truncate(bits),
-                min_order: if slab { 0 } else { order },
-                cache: if slab { "kmalloc-8".into() } else { String::new() },
+                gfp: match kind {
+                    FaultKind::SwapIo => Gfp::empty(),
+                    _ => Gfp::from_bits_truncate(bits),
+                },
+                min_order: if kind == FaultKind::FailPageAlloc { order } else { 0 },
+                cache: match kind {
+                    FaultKind::Failslab => "kmalloc-8".into(),
+                    _ => String::new(),
+                },
+                rw: write.filter(|_| kind == FaultKind::SwapIo).map(direction),
                 ..FaultSpec::new(kind)
             };
             prop_assert_eq!(spec.to_string().parse::<FaultSpec>().unwrap(), spec);

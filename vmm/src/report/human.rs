@@ -177,17 +177,15 @@ impl<'a> Human<'a> {
         if injectors.is_empty() {
             return Ok(());
         }
+        let of_devices = injectors.iter().any(|injector| injector.name == "swap_io");
+        let what = if of_devices { "request" } else { "allocation" };
         let total = injectors.iter().fold(0, |sum: u64, injector| {
             sum.saturating_add(injector.injected)
         });
         self.heading(
             f,
             "Faults",
-            &format!(
-                "{} {} made to fail",
-                grouped(total),
-                plural(total, "allocation")
-            ),
+            &format!("{} {} made to fail", grouped(total), plural(total, what)),
         )?;
         for injector in injectors {
             writeln!(

@@ -190,13 +190,13 @@ pub struct Faults {
 /// One kind of fault.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Injector {
-    /// Linux's name.
+    /// Linux's name, where Linux has it.
     pub name: &'static str,
     /// As armed, each arming once.
     pub armed: Vec<String>,
-    /// Allocations that were candidates.
+    /// Allocations, or requests to a device, that were candidates.
     pub seen: u64,
-    /// Allocations that were made to fail.
+    /// Candidates that were made to fail.
     pub injected: u64,
     /// Failures of this kind that reached the workload as an error and were survived.
     pub reported: u64,

@@ -5,10 +5,11 @@ use super::{
     agenda::{Action, Agenda},
 };
 use crate::{
-    fault::{self, FaultKind, FaultSpec, Injected},
+    fault::{self, FaultKind, FaultSpec, Injected, Injector},
     machine::Machine,
     pressure::{PressureProfile, Sample},
 };
+use pagelab_abi::root::Root;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Samples taken between the first and the last step of a pressure profile.
@@ -32,8 +33,8 @@ pub(super) struct Actions {
     requested: u64,
     /// How often the end of the profile was put off for a balloon that was not empty.
     waits: u64,
-    /// Failures that the workload had seen when the first fault was armed: pages, objects.
-    failed_before: Option<(u64, u64)>,
+    /// Failures of each kind that the workload had seen when the first fault was armed.
+    failed_before: Option<[u64; FaultKind::ALL.len()]>,
 }
 
 impl Actions {
@@ -93,11 +94,9 @@ impl Actions {
             Action::Sample => self.sample(machine, now),
             Action::PressureOver => self.end_pressure(machine, agenda, now)?,
             Action::Arm(spec) => {
-                let progress = &machine.root()?.progress;
-                self.failed_before.get_or_insert((
-                    progress.pages_failed.load(Relaxed),
-                    progress.objects_failed.load(Relaxed),
-                ));
+                let root = machine.root()?;
+                self.failed_before
+                    .get_or_insert(FaultKind::ALL.map(|kind| reported(&root, kind)));
                 self.armed.push(spec.clone());
                 self.arm(machine, spec)?;
             }
@@ -138,18 +137,26 @@ impl Actions {
     }
 
     fn arm(&self, machine: &Machine, spec: &FaultSpec) -> Result<(), RunError> {
+        if spec.kind == FaultKind::SwapIo {
+            if let Some(mut disk) = machine.swap() {
+                let seed = fault::seed(spec.kind, self.seed);
+                let injector = Injector::new(spec, seed, disk.injected());
+                disk.inject(injector);
+            }
+            return Ok(());
+        }
         let page = machine.root_page()?;
-        let root = page.read()?;
-        let so_far = fault::read(&root, spec.kind);
+        let so_far = fault::read(&*page.read()?, spec.kind);
         let attr = fault::arm(spec, self.seed, so_far);
         match spec.kind {
             FaultKind::FailPageAlloc => page.set_fail_page_alloc(attr)?,
             FaultKind::Failslab => page.set_failslab(attr)?,
+            FaultKind::SwapIo => {}
         }
         Ok(())
     }
 
-    /// Lets all allocations succeed again, without a trace in the account.
+    /// Lets everything succeed again, without a trace in the account.
     pub(super) fn disarm_all(&self, machine: &Machine) -> Result<(), RunError> {
         FaultKind::ALL
             .into_iter()
@@ -158,21 +165,34 @@ impl Actions {
 
     /// Failures of this kind that the workload had seen before the first fault was armed.
     pub(super) fn failed_before(&self, kind: FaultKind) -> u64 {
-        let (pages, objects) = self.failed_before.unwrap_or_default();
-        match kind {
-            FaultKind::FailPageAlloc => pages,
-            FaultKind::Failslab => objects,
-        }
+        self.failed_before.unwrap_or_default()[kind as usize]
     }
 
     /// What each injector that was armed has done.
-    pub(super) fn injected(&self, root: &pagelab_abi::root::Root) -> Vec<(FaultKind, Injected)> {
+    pub(super) fn injected(&self, machine: &Machine, root: &Root) -> Vec<(FaultKind, Injected)> {
+        let counts = |kind| match kind {
+            FaultKind::SwapIo => machine
+                .swap()
+                .map(|disk| disk.injected())
+                .unwrap_or_default(),
+            _ => fault::read(root, kind),
+        };
         FaultKind::ALL
             .into_iter()
             .filter(|kind| self.armed.iter().any(|spec| spec.kind == *kind))
-            .map(|kind| (kind, fault::read(root, kind)))
+            .map(|kind| (kind, counts(kind)))
             .collect()
     }
+}
+
+/// Failures of this kind that have reached the workload as an error so far.
+pub(super) fn reported(root: &Root, kind: FaultKind) -> u64 {
+    let counter = match kind {
+        FaultKind::FailPageAlloc => &root.progress.pages_failed,
+        FaultKind::Failslab => &root.progress.objects_failed,
+        FaultKind::SwapIo => &root.swap_io.reported,
+    };
+    counter.load(Relaxed)
 }
 
 /// Asks the balloon for `bytes`. A machine without one cannot be squeezed; the samples show it.

@@ -118,6 +118,9 @@ pub enum ConfigError {
         /// All known names.
         known: String,
     },
+    /// Requests of the swap device are to fail, but there is none.
+    #[error("fault {0} needs a swap device; give one with --swap, such as --swap 256M")]
+    NoSwap(FaultSpec),
     /// Limits that cannot be read.
     #[error(
         "zone limits '{0}' are not two sizes; write the ends of the two lower zones, such as 16M,896M"

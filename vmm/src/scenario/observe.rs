@@ -87,7 +87,9 @@ impl Observer {
 
     /// The run was stopped.
     pub(super) fn at_stop(&mut self, machine: &Machine) {
-        self.look(machine, "stop", |_, _| {});
+        self.look(machine, "stop", |observer, snapshot| {
+            observer.add("stop", swap_io(machine, snapshot).into_iter().collect());
+        });
         self.walk(machine, "stop");
         self.show(machine);
     }
@@ -100,7 +102,11 @@ impl Observer {
                 .as_ref()
                 .map(|baseline| audit::leak(snapshot, baseline));
             let faults = audit::fault_accounting(snapshot);
-            observer.add("end", leak.into_iter().chain([faults]).collect());
+            let swap = swap_io(machine, snapshot);
+            observer.add(
+                "end",
+                leak.into_iter().chain([faults]).chain(swap).collect(),
+            );
         });
         self.walk(machine, "end");
         self.show(machine);
@@ -198,6 +204,12 @@ pub(super) fn save(machine: &Machine, path: &Path) -> Result<(), RunError> {
     let views = report::kernel_views(&memory, paging).unwrap_or_default();
     crate::inspect::image::save(path, &memory, &[cpu], paging.model, root, &views)?;
     Ok(())
+}
+
+/// Compares what the swap device did, if there is one, with what the guest saw of it.
+fn swap_io(machine: &Machine, snapshot: &Snapshot<'_>) -> Option<AuditResult> {
+    let disk = machine.swap()?;
+    Some(audit::swap_io(snapshot, &disk.counters(), disk.size()))
 }
 
 /// Compares the text in the view buffer with the host's own of the same moment.

@@ -1,9 +1,13 @@
 //! From what was done and seen to the report.
 
-use super::{RunConfig, actions::Actions, ending::Ending, observe::Observer};
+use super::{
+    RunConfig,
+    actions::{self, Actions},
+    ending::Ending,
+    observe::Observer,
+};
 use crate::{
     devices::{Shared, lock, serial::ProgramOutput},
-    fault::FaultKind,
     inspect::audit::Relief,
     machine::{Machine, doctor::Backend},
     report::{
@@ -43,7 +47,7 @@ pub(super) fn report(
         stopped_at: ending.stopped_at,
         config: describe(config, actions),
         events_by_kind: events_by_kind(&root),
-        faults: faults(&root, actions, &workload),
+        faults: faults(machine, &root, actions),
         workload,
         program,
         swap: machine.swap().map(|disk| Swap {
@@ -176,17 +180,13 @@ fn pressure(machine: &Machine, actions: &Actions, relief: Relief) -> Pressure {
 
 /// Who coped with the failures: those that the workload saw while faults were armed were reported
 /// to it; the others were absorbed below it.
-fn faults(root: &Root, actions: &Actions, workload: &Workload) -> Faults {
+fn faults(machine: &Machine, root: &Root, actions: &Actions) -> Faults {
     let injectors = actions
-        .injected(root)
+        .injected(machine, root)
         .into_iter()
         .map(|(kind, injected)| {
-            let seen_by_workload = match kind {
-                FaultKind::FailPageAlloc => workload.pages_failed,
-                FaultKind::Failslab => workload.objects_failed,
-            };
             let before = actions.failed_before(kind);
-            let reported = seen_by_workload
+            let reported = actions::reported(root, kind)
                 .saturating_sub(before)
                 .min(injected.injected);
             Injector {

@@ -4,6 +4,7 @@ use vm_memory::GuestMemoryBackend;
 
 use super::{Block, Counters};
 use crate::devices::virtio::mmio::VirtioMmio;
+use crate::fault::{Injected, Injector};
 
 /// A disk behind its register window.
 pub type BlockDevice<M> = VirtioMmio<Block, M>;
@@ -17,5 +18,15 @@ impl<M: GuestMemoryBackend> BlockDevice<M> {
     /// What the disk has done so far.
     pub fn counters(&self) -> Counters {
         self.device().counters
+    }
+
+    /// Makes reads and writes fail from now on as the injector says, instead of the one before.
+    pub fn inject(&mut self, injector: Injector) {
+        self.device_mut().injector = injector;
+    }
+
+    /// What the injectors have done so far.
+    pub fn injected(&self) -> Injected {
+        self.device().injector.counts()
     }
 }

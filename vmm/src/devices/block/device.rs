@@ -19,6 +19,7 @@ use super::{
 };
 use crate::devices::virtio::queue::Virtqueue;
 use crate::devices::virtio::{Violation, VirtioDevice};
+use crate::fault::{Injector, ReadWrite};
 
 /// A disk. The host's side of it is on [`super::BlockDevice`].
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Block {
     id: &'static str,
     features: u64,
     pub(super) counters: Counters,
+    /// Makes reads and writes fail.
+    pub(super) injector: Injector,
 }
 
 /// Why a request is not carried out.
@@ -37,6 +40,8 @@ enum Refusal {
     Malformed,
     /// There is no such request.
     Unsupported,
+    /// It was made to fail.
+    Injected,
     /// The host failed.
     Host(io::Error),
 }
@@ -57,7 +62,7 @@ impl Refusal {
     fn status(&self) -> u32 {
         match self {
             Self::Unsupported => VIRTIO_BLK_S_UNSUPP,
-            Self::Malformed | Self::Host(_) => VIRTIO_BLK_S_IOERR,
+            Self::Malformed | Self::Injected | Self::Host(_) => VIRTIO_BLK_S_IOERR,
         }
     }
 }
@@ -70,6 +75,7 @@ impl Block {
             id,
             features: 0,
             counters: Counters::default(),
+            injector: Injector::default(),
         }
     }
 
@@ -105,6 +111,10 @@ impl Block {
         if !data.is_in_ram(ram) {
             return Err(Refusal::Malformed);
         }
+        if self.injector.should_fail(ReadWrite::Read, data.len()) {
+            self.counters.injected_reads += 1;
+            return Err(Refusal::Injected);
+        }
         let mut bytes = vec![0; data.len() as usize];
         self.backing.read(request.sector, &mut bytes)?;
         data.write(ram, &bytes)?;
@@ -120,6 +130,10 @@ impl Block {
             return Err(Refusal::Malformed);
         }
         let bytes = data.read(ram)?;
+        if self.injector.should_fail(ReadWrite::Write, data.len()) {
+            self.counters.injected_writes += 1;
+            return Err(Refusal::Injected);
+        }
         self.backing.write(request.sector, &bytes)?;
         if self.features & FEATURE_FLUSH == 0 {
             // A driver that cannot flush counts on it (section 5.2.6.2).
@@ -164,6 +178,7 @@ impl Block {
         }
         match refusal {
             Refusal::Malformed | Refusal::Unsupported => self.counters.refused += 1,
+            Refusal::Injected => {}
             Refusal::Host(error) => {
                 if self.counters.host_errors == 0 {
                     warn!(

@@ -84,6 +84,10 @@ pub struct Counters {
     /// Requests that were refused because they make no sense; among the errors if they were reads
     /// or writes.
     pub refused: u64,
+    /// Reads that were made to fail; among the errors.
+    pub injected_reads: u64,
+    /// Writes that were made to fail; among the errors.
+    pub injected_writes: u64,
     /// Requests that the host's own file or memory failed; among the errors.
     pub host_errors: u64,
 }

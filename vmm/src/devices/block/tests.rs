@@ -9,6 +9,7 @@ use vm_memory::{Bytes, GuestAddress};
 use super::*;
 use crate::devices::virtio::Violation;
 use crate::devices::virtio::driver::{Driver, INDIRECT, NEXT, WRITE, random_queue};
+use crate::fault::Injector;
 
 const READ: u32 = 0;
 const WRITE_OUT: u32 = 1;
@@ -336,6 +337,38 @@ fn a_file_that_shrinks_is_an_error_of_the_host() {
     let counters = driver.device.counters();
     assert_eq!((counters.host_errors, counters.refused), (1, 0));
     assert_eq!((counters.reads, counters.read_errors), (1, 1));
+}
+
+#[test]
+fn an_injected_error_changes_nothing_and_is_counted() {
+    let mut driver = started();
+    let arm = |driver: &mut Driver<Block>, text: &str| {
+        let so_far = driver.device.injected();
+        let injector = Injector::new(&text.parse().unwrap(), 1, so_far);
+        driver.device.inject(injector);
+    };
+    arm(&mut driver, "swap_io,nth=2,rw=write");
+    let [old, new] = [pattern(512, 1), pattern(512, 2)];
+    assert_eq!(send(&mut driver, (WRITE_OUT, 0), &old, 0).status, OK);
+    // What makes no sense is no candidate.
+    assert_eq!(
+        send(&mut driver, (WRITE_OUT, 0), &old[1..], 0).status,
+        IOERR
+    );
+    let answer = send(&mut driver, (WRITE_OUT, 0), &new, 0);
+    assert_eq!((answer.status, answer.used), (IOERR, 1));
+    assert_eq!(send(&mut driver, (READ, 0), &[], 512).data, old);
+    arm(&mut driver, "swap_io,nth=1,rw=read");
+    assert_eq!(send(&mut driver, (WRITE_OUT, 0), &new, 0).status, OK);
+    let answer = send(&mut driver, (READ, 0), &[], 512);
+    assert_eq!((answer.status, answer.used), (IOERR, 0));
+    assert_eq!(answer.data, [NO_STATUS; 512], "nothing is read");
+    assert_eq!(send(&mut driver, (READ, 0), &[], 512).data, new);
+    let counters = driver.device.counters();
+    assert_eq!((counters.injected_reads, counters.injected_writes), (1, 1));
+    assert_eq!((counters.read_errors, counters.write_errors), (1, 2));
+    let injected = driver.device.injected();
+    assert_eq!((injected.seen, injected.injected), (3, 2));
 }
 
 #[test]

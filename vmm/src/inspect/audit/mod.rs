@@ -20,6 +20,7 @@ mod slab_frames;
 mod slab_lists;
 mod slab_objects;
 mod summary;
+mod swap_io;
 #[cfg(test)]
 mod tests;
 mod vmstat_consistent;
@@ -32,6 +33,7 @@ pub use fault_accounting::{FaultAccount, fault_accounting};
 pub use guest_views::guest_view;
 pub use leak::leak;
 pub use summary::{Relief, ZoneSummary, relief, zones};
+pub use swap_io::swap_io;
 
 use super::{
     AuditResult, Findings,

@@ -83,6 +83,11 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
         &self.device
     }
 
+    /// The device, to change what no driver can see at once.
+    pub(in crate::devices) fn device_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+
     /// True while a driver runs the device.
     pub fn is_running(&self) -> bool {
         self.status & (DRIVER_OK | FAILED | NEEDS_RESET) == DRIVER_OK

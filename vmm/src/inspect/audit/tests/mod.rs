@@ -5,6 +5,7 @@ mod hostile;
 mod leaks;
 mod pages;
 mod slabs;
+mod swap_io;
 mod zones;
 
 use pagelab_abi::slab::CacheFlags;

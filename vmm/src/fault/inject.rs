@@ -1,0 +1,152 @@
+//! An injector on the host's side: decides about a device's requests as the guest's allocators do about
+//! theirs.
+
+use super::{FaultSpec, Injected, ReadWrite};
+
+/// One injector's knobs and its state. The knobs mean what they mean in Linux's `struct fault_attr`.
+#[derive(Clone, Debug, Default)]
+pub struct Injector {
+    only: Option<ReadWrite>,
+    probability: u32,
+    interval: u32,
+    /// Failures left; -1 for no limit.
+    times: i32,
+    /// Bytes left before the first failure.
+    space: u64,
+    /// Fail exactly this candidate from now; 0 for not armed.
+    nth: u64,
+    /// Candidates until the next one that `interval` lets fail.
+    interval_left: u32,
+    rng: u64,
+    counts: Injected,
+}
+
+impl Injector {
+    /// The injector that `spec` asks for. The counts so far are carried over; `seed` is the state of
+    /// the generator that `probability` draws from.
+    pub fn new(spec: &FaultSpec, seed: u64, so_far: Injected) -> Self {
+        Self {
+            only: spec.rw,
+            probability: spec.probability,
+            interval: spec.interval,
+            times: spec.times,
+            space: u64::try_from(spec.space).unwrap_or(0),
+            nth: spec.nth,
+            interval_left: 0,
+            rng: seed,
+            counts: so_far,
+        }
+    }
+
+    /// What it has done so far.
+    pub fn counts(&self) -> Injected {
+        self.counts
+    }
+
+    /// Decides about a request of so many bytes. Costs a comparison while nothing is armed.
+    pub fn should_fail(&mut self, what: ReadWrite, bytes: u64) -> bool {
+        let armed = self.probability != 0 || self.nth != 0;
+        if !armed || self.only.is_some_and(|only| only != what) {
+            return false;
+        }
+        self.counts.seen += 1;
+        let fails = match self.nth {
+            0 => self.draw(bytes),
+            nth => {
+                self.nth = nth - 1;
+                nth == 1
+            }
+        };
+        if fails {
+            self.times -= i32::from(self.times > 0);
+            self.counts.injected += 1;
+        }
+        fails
+    }
+
+    fn draw(&mut self, bytes: u64) -> bool {
+        if self.probability == 0 || self.times == 0 {
+            return false;
+        }
+        if self.space > bytes {
+            self.space -= bytes;
+            return false;
+        }
+        if self.interval > 1 {
+            if self.interval_left == 0 {
+                self.interval_left = self.interval;
+            }
+            self.interval_left -= 1;
+            if self.interval_left > 0 {
+                return false;
+            }
+        }
+        self.random_below_100() < self.probability
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).
+    fn random_below_100(&mut self) -> u32 {
+        self.rng = self.rng.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.rng;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        (((z >> 32) * 100) >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ReadWrite::{Read, Write};
+
+    fn injector(text: &str) -> Injector {
+        Injector::new(&text.parse().unwrap(), 1, Injected::default())
+    }
+
+    /// The numbers, from 1, of the failing ones among 200 requests of a page, each second a write.
+    fn failures(text: &str) -> Vec<u32> {
+        let mut injector = injector(text);
+        let fails = |n: &u32| {
+            let what = if n.is_multiple_of(2) { Write } else { Read };
+            injector.should_fail(what, 4096)
+        };
+        (1..=200).filter(fails).collect()
+    }
+
+    #[test]
+    fn knobs_mean_what_they_mean_in_linux() {
+        assert_eq!(failures("swap_io,nth=7"), [7]);
+        assert_eq!(failures("swap_io,nth=7,rw=write"), [14]);
+        assert_eq!(failures("swap_io,nth=7,rw=read"), [13]);
+        assert_eq!(failures("swap_io,probability=100,times=3"), [1, 2, 3]);
+        assert_eq!(
+            failures("swap_io,probability=100,interval=60"),
+            [60, 120, 180]
+        );
+        assert_eq!(
+            failures("swap_io,probability=100,space=20480,times=2"),
+            [5, 6]
+        );
+        assert!(failures("swap_io,probability=0").is_empty());
+        let half = failures("swap_io,probability=50").len();
+        assert!((70..130).contains(&half), "{half}");
+        assert_eq!(failures("swap_io,probability=100").len(), 200);
+    }
+
+    #[test]
+    fn counts_are_of_candidates_and_go_on() {
+        let mut first = injector("swap_io,nth=2,rw=write");
+        assert!(!first.should_fail(Read, 4096));
+        assert!(!first.should_fail(Write, 4096));
+        assert!(first.should_fail(Write, 4096));
+        assert!(!first.should_fail(Write, 4096));
+        let counts = first.counts();
+        assert_eq!((counts.seen, counts.injected), (2, 1));
+        let spec = "swap_io,nth=1".parse().unwrap();
+        let mut second = Injector::new(&spec, 1, counts);
+        assert!(second.should_fail(Read, 4096));
+        assert_eq!((second.counts().seen, second.counts().injected), (3, 2));
+        assert!(!Injector::default().should_fail(Read, 4096));
+    }
+}

@@ -1,0 +1,55 @@
+//! The swap device and its driver tell the same story.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{AuditResult, Findings};
+use crate::devices::block::Counters;
+use crate::inspect::decode::Snapshot;
+
+const NAME: &str = "swap-io";
+const CHECKS: &str = "every answer of the swap device, each injected error among them, was seen by \
+                      the guest as what it was, and no request was malformed";
+
+/// Compares the guest's account of its swap device with the device's own.
+pub fn swap_io(snapshot: &Snapshot<'_>, device: &Counters, size: u64) -> AuditResult {
+    let guest = &snapshot.root.swap_io;
+    let mut findings = Findings::new();
+    let pages = guest.pages.load(Relaxed);
+    // A guest without a driver for it has no account.
+    findings.require(pages == size / pagelab_abi::PAGE_SIZE || pages == 0, || {
+        format!("the guest sees {pages} pages on a swap device of {size} bytes")
+    });
+    for (what, seen, done) in [
+        ("reads", &guest.reads, device.reads),
+        ("writes", &guest.writes, device.writes),
+        ("flushes", &guest.flushes, device.flushes),
+        ("errors of reads", &guest.read_errors, device.read_errors),
+        ("errors of writes", &guest.write_errors, device.write_errors),
+    ] {
+        let seen = seen.load(Relaxed);
+        findings.require(seen == done, || {
+            format!("the guest saw {seen} {what}, the swap device did {done}")
+        });
+    }
+    for (what, injected, errors) in [
+        ("reads", device.injected_reads, &guest.read_errors),
+        ("writes", device.injected_writes, &guest.write_errors),
+    ] {
+        let seen = errors.load(Relaxed);
+        findings.require(injected <= seen, || {
+            format!("{injected} {what} were made to fail, but the guest saw only {seen} fail")
+        });
+    }
+    findings.require(device.refused == 0, || {
+        format!("the guest sent {} malformed requests", device.refused)
+    });
+    let errors = [&guest.read_errors, &guest.write_errors, &guest.flush_errors];
+    let errors = errors.iter().fold(0_u64, |sum, counter| {
+        sum.saturating_add(counter.load(Relaxed))
+    });
+    let reported = guest.reported.load(Relaxed);
+    findings.require(reported <= errors, || {
+        format!("{reported} errors reached the workload, but the device made only {errors}")
+    });
+    findings.into_result(NAME, CHECKS)
+}
