@@ -5,7 +5,7 @@ use crate::{
     arch::{boot, user},
     cmdline::Cmdline,
     exec,
-    fs::{self, Files, Ramfs},
+    fs::{self, Files, Ramfs, RamfsError},
     memory::{Memory, slab},
     root, safe_point,
     task::{self, Tasks},
@@ -24,8 +24,8 @@ enum Problem<'a> {
     NoInit,
     /// There is no initial ramfs, or it has no such file.
     NoFile(&'static str),
-    /// The ramfs could not be filled.
-    Ramfs(Errno),
+    /// The file system could not be filled.
+    Ramfs(RamfsError),
     /// It could not be started.
     Exec(&'a str, Errno),
 }
@@ -38,7 +38,7 @@ impl fmt::Display for Problem<'_> {
                 "no program: {CMDLINE_INIT}=PATH is not on the command line"
             ),
             Self::NoFile(name) => write!(f, "the initial ramfs has no {name}"),
-            Self::Ramfs(errno) => write!(f, "the initial ramfs cannot be used: {}", errno.name()),
+            Self::Ramfs(error) => error.fmt(f),
             Self::Exec(path, errno) => write!(f, "{path} cannot be started: {}", errno.name()),
         }
     }
@@ -50,6 +50,7 @@ impl fmt::Display for Problem<'_> {
 /// If there is no memory for processes.
 pub(crate) fn init() -> Result<(), CreateError> {
     user::init();
+    fs::init()?;
     task::init_cache()
 }
 

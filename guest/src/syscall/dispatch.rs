@@ -96,7 +96,12 @@ pub(crate) fn interrupted(tasks: &mut Tasks, slot: Slot, number: u32) {
     let task = tasks.get_mut(slot);
     task.deadline = None;
     task.context.regs.rip += SYSCALL_LEN;
-    task.context.regs.rax = Errno::EINTR.to_return();
+    // A write that has done a part says how much.
+    let done = task.files.as_mut().and_then(fs::Files::take_partial);
+    task.context.regs.rax = match done {
+        Some(done) if done > 0 => done,
+        _ => Errno::EINTR.to_return(),
+    };
 }
 
 /// A call of the groups whose functions take the address space alone.
@@ -201,10 +206,12 @@ fn call(tasks: &mut Tasks, slot: Slot, number: u32, args: &Args) -> Outcome {
 
 /// A call on files, or one that does not exist.
 fn file_call(tasks: &mut Tasks, slot: Slot, number: u32, args: &Args) -> Outcome {
+    fs::clock::set(tasks.clock().realtime());
     let outcome = fs::syscall(tasks.get_mut(slot), number, args);
     match outcome {
         Some(outcome) => {
-            if !matches!(outcome, Outcome::Wait(_)) {
+            // Also if this call itself waits: it may have done a part before.
+            if fs::pipe::take_change() {
                 tasks.wake_file_waiters();
             }
             outcome

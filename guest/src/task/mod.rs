@@ -188,6 +188,17 @@ impl Task {
         comm
     }
 
+    /// How the OOM killer sees it, from -1000 (never) to 1000.
+    pub(crate) fn oom_score_adj(&self) -> i32 {
+        self.shared.oom_score_adj.load(Relaxed).cast_signed()
+    }
+
+    /// Changes [`Self::oom_score_adj`].
+    pub(crate) fn set_oom_score_adj(&self, adj: i32) {
+        let word = &self.shared.oom_score_adj;
+        word.store(adj.cast_unsigned(), Relaxed);
+    }
+
     /// Page faults that it took.
     pub(crate) fn faults(&self) -> u64 {
         self.shared.faults.load(Relaxed)

@@ -1,0 +1,147 @@
+//! Sizes and positions.
+
+use super::{AT_FDCWD, Caller, fd};
+use crate::fs::{
+    file::Opened,
+    inode::{Inode, Kind},
+    memory::mm,
+    transfer::{Answer, MAX_SIZE},
+};
+use core::sync::atomic::Ordering::Relaxed;
+use linux_raw_sys::general as linux;
+use pagelab_abi::{PAGE_SIZE, errno::Errno};
+use pagelab_mm::{AllocError, page_cache::FILE_GFP};
+
+pub(super) fn lseek(caller: &mut Caller<'_>, number: u64, offset: u64, whence: u64) -> Answer {
+    let file = caller.files.get(fd(number))?;
+    if !file.seeks() {
+        return Err(match file.opened {
+            Opened::Path => Errno::EBADF,
+            _ => Errno::ESPIPE,
+        }
+        .into());
+    }
+    if matches!(file.opened, Opened::Device(_)) {
+        return Ok(0);
+    }
+    let offset = offset as i64;
+    let size = file.dentry.inode.size() as i64;
+    let here = file.position.load(Relaxed) as i64;
+    let inside = (0..size).contains(&offset);
+    let target = match whence as u32 {
+        linux::SEEK_SET => Some(offset),
+        linux::SEEK_CUR => here.checked_add(offset),
+        linux::SEEK_END if matches!(file.opened, Opened::Directory) => None,
+        linux::SEEK_END => size.checked_add(offset),
+        linux::SEEK_DATA | linux::SEEK_HOLE if !inside => return Err(Errno::ENXIO.into()),
+        linux::SEEK_DATA => Some(offset),
+        linux::SEEK_HOLE => Some(size),
+        _ => None,
+    };
+    let target = target.filter(|&at| at >= 0).ok_or(Errno::EINVAL)? as u64;
+    file.position.store(target, Relaxed);
+    Ok(target)
+}
+
+pub(super) fn ftruncate(caller: &mut Caller<'_>, number: u64, size: u64) -> Answer {
+    if size > MAX_SIZE {
+        return Err(Errno::EINVAL.into());
+    }
+    let file = caller.files.get(fd(number))?;
+    if file.has(linux::O_PATH) {
+        return Err(Errno::EBADF.into());
+    }
+    if !file.is_writable() || !matches!(file.opened, Opened::Regular(_)) {
+        return Err(Errno::EINVAL.into());
+    }
+    set_size(&file.dentry.inode, size)
+}
+
+pub(super) fn truncate(caller: &mut Caller<'_>, path: u64, size: u64) -> Answer {
+    if size > MAX_SIZE {
+        return Err(Errno::EINVAL.into());
+    }
+    let dentry = caller.walk_at(AT_FDCWD, path, true)?.existing()?;
+    if dentry.inode.is_dir() {
+        return Err(Errno::EISDIR.into());
+    }
+    set_size(&dentry.inode, size)
+}
+
+fn set_size(inode: &Inode, size: u64) -> Answer {
+    let Kind::Regular(content) = &inode.kind else {
+        return Err(Errno::EINVAL.into());
+    };
+    mm().file_set_size(content.id(), size)
+        .map_err(|_| Errno::ENOMEM)?;
+    inode.modified();
+    Ok(0)
+}
+
+pub(super) fn fallocate(
+    caller: &mut Caller<'_>,
+    number: u64,
+    mode: u64,
+    offset: u64,
+    len: u64,
+) -> Answer {
+    let file = caller.files.get(fd(number))?;
+    let mode = mode as u32;
+    if offset > MAX_SIZE || len > MAX_SIZE || len == 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    const PUNCH: u32 = linux::FALLOC_FL_PUNCH_HOLE | linux::FALLOC_FL_KEEP_SIZE;
+    if !matches!(mode, 0 | linux::FALLOC_FL_KEEP_SIZE | PUNCH) {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
+    if !file.is_writable() {
+        return Err(Errno::EBADF.into());
+    }
+    let content = match &file.opened {
+        Opened::Regular(content) => content.id(),
+        Opened::Pipe(..) => return Err(Errno::ESPIPE.into()),
+        _ => return Err(Errno::ENODEV.into()),
+    };
+    let end = offset + len;
+    if end > MAX_SIZE {
+        return Err(Errno::EFBIG.into());
+    }
+    if mode == PUNCH {
+        mm().file_punch_hole(content, offset, end)
+            .map_err(|_| Errno::ENOMEM)?;
+    } else {
+        for page in offset / PAGE_SIZE..end.div_ceil(PAGE_SIZE) {
+            match mm().file_page(content, page, true, FILE_GFP) {
+                Ok(Some(pfn)) => {
+                    mm().put_page(pfn);
+                }
+                Err(AllocError::BadRequest) => return Err(Errno::EFBIG.into()),
+                _ => return Err(Errno::ENOSPC.into()),
+            }
+        }
+        if mode == 0 && end > mm().file_size(content) {
+            mm().file_set_size(content, end)
+                .map_err(|_| Errno::ENOMEM)?;
+        }
+    }
+    file.dentry.inode.modified();
+    Ok(0)
+}
+
+/// There is nothing behind the cache, so all is where it is to be.
+pub(super) fn fsync(caller: &mut Caller<'_>, number: u64) -> Answer {
+    let file = caller.files.get(fd(number))?;
+    match file.opened {
+        Opened::Regular(_) | Opened::Directory => Ok(0),
+        Opened::Path => Err(Errno::EBADF.into()),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+pub(super) fn fadvise(caller: &mut Caller<'_>, number: u64) -> Answer {
+    match caller.files.get(fd(number))?.opened {
+        Opened::Pipe(..) => Err(Errno::ESPIPE.into()),
+        Opened::Path => Err(Errno::EBADF.into()),
+        _ => Ok(0),
+    }
+}

@@ -1,0 +1,170 @@
+//! Inodes: what a name stands for.
+
+use super::{
+    clock,
+    device::Device,
+    memory::{Pools, mm},
+    object::{Bytes, Pooled, Shared},
+    pipe::Pipe,
+    proc::ProcNode,
+};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use linux_raw_sys::general as linux;
+use pagelab_abi::errno::Errno;
+use pagelab_mm::{FileId, slab::KmemCache};
+
+/// A reference to a file of the page cache.
+pub(crate) struct Content(FileId);
+
+impl Content {
+    /// A new, empty file.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(super) fn new() -> Result<Self, Errno> {
+        mm().file_new().map(Self).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// The same for memory that is shared by name.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(super) fn new_shmem() -> Result<Self, Errno> {
+        mm().file_new_shmem().map(Self).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Its number, good as long as this value lives.
+    pub(crate) const fn id(&self) -> FileId {
+        self.0
+    }
+}
+
+impl Clone for Content {
+    fn clone(&self) -> Self {
+        mm().file_get(self.0);
+        Self(self.0)
+    }
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        mm().file_put(self.0);
+    }
+}
+
+/// What an inode is.
+pub(crate) enum Kind {
+    /// A file with content.
+    Regular(Content),
+    /// A directory; its names hang from its dentry.
+    Directory,
+    /// Another path.
+    Symlink(Bytes),
+    /// A character device.
+    Device(Device),
+    /// A pipe, which has no name.
+    Pipe(Shared<Pipe>),
+    /// Something that /proc makes when it is looked at.
+    Proc(ProcNode),
+}
+
+/// An inode.
+pub(crate) struct Inode {
+    /// Its number, never used twice.
+    pub(crate) ino: u64,
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// Permissions (07777).
+    pub(super) mode: AtomicU32,
+    /// Names that lead to it; a directory has one for itself and one for each subdirectory, too.
+    pub(super) nlink: AtomicU32,
+    pub(super) uid: AtomicU32,
+    pub(super) gid: AtomicU32,
+    /// Times in nanoseconds since 1970.
+    pub(super) atime: AtomicU64,
+    pub(super) mtime: AtomicU64,
+    pub(super) ctime: AtomicU64,
+}
+
+/// Number of the next inode.
+static NEXT_INO: AtomicU64 = AtomicU64::new(1);
+
+impl Inode {
+    /// An inode that no name leads to yet.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(super) fn create(kind: Kind, mode: u32) -> Result<Shared<Self>, Errno> {
+        let now = clock::now();
+        Shared::new(Self {
+            ino: NEXT_INO.fetch_add(1, Relaxed),
+            kind,
+            mode: AtomicU32::new(mode & 0o7777),
+            nlink: AtomicU32::new(0),
+            uid: AtomicU32::new(0),
+            gid: AtomicU32::new(0),
+            atime: AtomicU64::new(now),
+            mtime: AtomicU64::new(now),
+            ctime: AtomicU64::new(now),
+        })
+    }
+
+    /// Whether it is a directory.
+    pub(crate) fn is_dir(&self) -> bool {
+        match &self.kind {
+            Kind::Directory => true,
+            Kind::Proc(node) => node.is_dir(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is made when it is looked for, and so in no directory's list.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self.kind, Kind::Proc(_))
+    }
+
+    /// Type and permissions, as `st_mode` has them.
+    pub(crate) fn st_mode(&self) -> u32 {
+        let kind = match &self.kind {
+            Kind::Regular(_) => linux::S_IFREG,
+            Kind::Directory => linux::S_IFDIR,
+            Kind::Symlink(_) => linux::S_IFLNK,
+            Kind::Device(_) => linux::S_IFCHR,
+            Kind::Pipe(_) => linux::S_IFIFO,
+            Kind::Proc(node) => node.file_type(),
+        };
+        kind | self.mode.load(Relaxed)
+    }
+
+    /// Bytes, as `st_size` has them.
+    pub(crate) fn size(&self) -> u64 {
+        match &self.kind {
+            Kind::Regular(content) => mm().file_size(content.id()),
+            Kind::Symlink(target) => target.len() as u64,
+            _ => 0,
+        }
+    }
+
+    /// Its content changed now.
+    pub(super) fn modified(&self) {
+        let now = clock::now();
+        self.mtime.store(now, Relaxed);
+        self.ctime.store(now, Relaxed);
+    }
+
+    /// What is known of it changed now.
+    pub(super) fn changed(&self) {
+        self.ctime.store(clock::now(), Relaxed);
+    }
+
+    /// Its content was read now.
+    pub(super) fn accessed(&self) {
+        self.atime.store(clock::now(), Relaxed);
+    }
+}
+
+impl Pooled for Inode {
+    fn pool(pools: &Pools) -> &KmemCache {
+        &pools.inode
+    }
+}

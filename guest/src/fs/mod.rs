@@ -1,0 +1,51 @@
+//! Files: names, inodes, open files, descriptors, pipes, devices, and the system calls on them.
+//!
+//! There is one file system, a ramfs whose contents are in the page cache of `pagelab-mm`. All of
+//! its objects are in slab caches, and making any of them can fail.
+//!
+//! * `ramfs`: the file system, filled from the initial ramfs's archive (`cpio`).
+//! * `inode`, `dentry`: what names stand for, and names. `path`: from a path to a name.
+//! * `file`: open files. `table`: a process's descriptors and directory. `pipe`: pipes.
+//! * `device`, `line`: /dev, and where a program's output goes. `proc`: /proc.
+//! * `transfer`, `iov`: bytes between files and a program's memory. `user`: that memory.
+//! * `calls`: the system calls.
+//! * `kernel`: what the rest of the kernel uses.
+//! * `object`, `memory`: slab objects, by counted references. `clock`: what time it is.
+//!
+//! # Locks
+//!
+//! Each name, pipe and chunk of descriptors has its own, held for some loads and stores. Never two
+//! at once but the chunks of a parent and its child-to-be, and never across an allocation. There is
+//! one thread of execution, so none of them is ever waited for.
+
+mod calls;
+pub(crate) mod clock;
+mod cpio;
+mod dentry;
+pub(crate) mod device;
+mod file;
+mod inode;
+mod iov;
+mod kernel;
+mod line;
+mod memory;
+mod object;
+mod path;
+pub(crate) mod pipe;
+mod proc;
+mod ramfs;
+mod table;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod user;
+
+use calls::{Caller, call};
+use inode::Content;
+pub(crate) use kernel::{ExecFile, file_of, open_exec, syscall};
+pub(crate) use memory::init;
+use proc::PidFile;
+pub(crate) use ramfs::{Ramfs, RamfsError};
+pub(crate) use table::Files;
+use transfer::Stop;
+use user::Program;

@@ -1,0 +1,299 @@
+//! Reading and writing open files, whatever is behind them.
+
+use super::{
+    device::Device,
+    file::{OpenFile, Opened},
+    inode::{Content, Kind},
+    iov::Transfer,
+    memory::mm,
+    pipe::{End, PIPE_BUF, Pipe},
+    proc::{PidFile, ProcNode},
+};
+use core::sync::atomic::Ordering::Relaxed;
+use linux_raw_sys::general as linux;
+use pagelab_abi::errno::Errno;
+
+/// Bytes that go through the kernel's stack at once.
+const BOUNCE: usize = 1024;
+
+/// Largest file (Linux: `MAX_LFS_FILESIZE`).
+pub(super) const MAX_SIZE: u64 = i64::MAX as u64;
+
+/// Why a call does not return a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It fails.
+    Error(Errno),
+    /// It waits until another process has done something with a file, and is made again.
+    Wait,
+    /// It fails with EPIPE, and the process gets SIGPIPE.
+    BrokenPipe,
+}
+
+impl From<Errno> for Stop {
+    fn from(errno: Errno) -> Self {
+        Self::Error(errno)
+    }
+}
+
+/// What a call comes to.
+pub(crate) type Answer = Result<u64, Stop>;
+
+/// What was done before it stopped counts, if anything was.
+fn partly(done: usize, stop: impl Into<Stop>) -> Result<usize, Stop> {
+    if done > 0 { Ok(done) } else { Err(stop.into()) }
+}
+
+impl OpenFile {
+    /// Reads from a position, or from where the file stands, which moves on then.
+    ///
+    /// # Errors
+    /// EBADF, EISDIR, EINVAL, ESPIPE, EAGAIN, EFAULT.
+    pub(super) fn read(
+        &self,
+        transfer: &mut Transfer<'_>,
+        position: Option<u64>,
+    ) -> Result<usize, Stop> {
+        if !self.is_readable() {
+            return Err(Errno::EBADF.into());
+        }
+        if position.is_some() && !self.seeks() {
+            return Err(Errno::ESPIPE.into());
+        }
+        match &self.opened {
+            Opened::Directory => Err(Errno::EISDIR.into()),
+            Opened::Path => Err(Errno::EBADF.into()),
+            Opened::Regular(content) | Opened::Text(content) => {
+                let at = position.unwrap_or_else(|| self.position.load(Relaxed));
+                let done = read_content(content, transfer, at)?;
+                if position.is_none() {
+                    self.position.store(at + done as u64, Relaxed);
+                }
+                if !self.has(linux::O_NOATIME) {
+                    self.dentry.inode.accessed();
+                }
+                Ok(done)
+            }
+            Opened::Device(device) => read_device(*device, transfer),
+            Opened::Pipe(pipe, _) => self.read_pipe(pipe, transfer),
+        }
+    }
+
+    /// Writes at a position, or where the file stands, which moves on then.
+    ///
+    /// # Errors
+    /// EBADF, ESPIPE, EFBIG, ENOSPC, EAGAIN, EFAULT, EPIPE.
+    pub(super) fn write(
+        &self,
+        transfer: &mut Transfer<'_>,
+        position: Option<u64>,
+    ) -> Result<usize, Stop> {
+        if !self.is_writable() {
+            return Err(Errno::EBADF.into());
+        }
+        if position.is_some() && !self.seeks() {
+            return Err(Errno::ESPIPE.into());
+        }
+        match &self.opened {
+            Opened::Directory | Opened::Path => Err(Errno::EBADF.into()),
+            Opened::Regular(content) => {
+                let at = if self.has(linux::O_APPEND) {
+                    mm().file_size(content.id())
+                } else {
+                    position.unwrap_or_else(|| self.position.load(Relaxed))
+                };
+                let done = write_content(content, transfer, at)?;
+                if position.is_none() {
+                    self.position.store(at + done as u64, Relaxed);
+                }
+                if done > 0 {
+                    self.dentry.inode.modified();
+                }
+                Ok(done)
+            }
+            Opened::Text(_) => self.write_text(transfer),
+            Opened::Device(device) => write_device(*device, transfer),
+            Opened::Pipe(pipe, _) => self.write_pipe(pipe, transfer),
+        }
+    }
+
+    fn read_pipe(&self, pipe: &Pipe, transfer: &mut Transfer<'_>) -> Result<usize, Stop> {
+        if transfer.left() == 0 {
+            return Ok(0);
+        }
+        if pipe.len() == 0 {
+            if !pipe.is_open(End::Write) {
+                return Ok(0);
+            }
+            if self.has(linux::O_NONBLOCK) {
+                return Err(Errno::EAGAIN.into());
+            }
+            return Err(Stop::Wait);
+        }
+        let mut buf = [0; BOUNCE];
+        let mut done = 0;
+        while transfer.left() > 0 {
+            let wanted = transfer.left().min(BOUNCE);
+            let there = match pipe.peek(&mut buf[..wanted]) {
+                Ok(0) => break,
+                Ok(there) => there,
+                Err(errno) => return partly(done, errno),
+            };
+            let given = match transfer.give(&buf[..there]) {
+                Ok(given) => given,
+                Err(errno) => return partly(done, errno),
+            };
+            pipe.discard(given);
+            done += given;
+            if given < there {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Writes all of it, or waits: what is done of a call that waits shows in `transfer`.
+    fn write_pipe(&self, pipe: &Pipe, transfer: &mut Transfer<'_>) -> Result<usize, Stop> {
+        let mut buf = [0; BOUNCE];
+        if transfer.total() == 0 {
+            return Ok(0);
+        }
+        if !pipe.is_open(End::Read) {
+            return partly(transfer.done(), Stop::BrokenPipe);
+        }
+        let is_atomic = transfer.total() <= PIPE_BUF;
+        while transfer.left() > 0 {
+            let room = pipe.room();
+            if room == 0 || is_atomic && transfer.done() == 0 && room < transfer.total() {
+                return if self.has(linux::O_NONBLOCK) {
+                    partly(transfer.done(), Errno::EAGAIN)
+                } else {
+                    Err(Stop::Wait)
+                };
+            }
+            let wanted = transfer.left().min(BOUNCE).min(room);
+            let appended = transfer
+                .peek(&mut buf[..wanted])
+                .and_then(|len| pipe.append(&buf[..len]));
+            match appended {
+                Ok(len) => transfer.skip(len),
+                Err(errno) => return partly(transfer.done(), errno),
+            }
+        }
+        Ok(transfer.done())
+    }
+
+    /// The one text that can be changed.
+    fn write_text(&self, transfer: &mut Transfer<'_>) -> Result<usize, Stop> {
+        let Kind::Proc(ProcNode::PidFile(PidFile::OomScoreAdj)) = self.dentry.inode.kind else {
+            return Err(Errno::EIO.into());
+        };
+        let mut text = [0; 16];
+        let len = transfer.peek(&mut text)?;
+        let text = core::str::from_utf8(&text[..len]).map_err(|_| Errno::EINVAL)?;
+        let adj: i32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
+        if !(-1000..=1000).contains(&adj) {
+            return Err(Errno::EINVAL.into());
+        }
+        transfer.program().set_oom_score_adj(adj);
+        transfer.skip(len);
+        Ok(len)
+    }
+}
+
+fn read_content(content: &Content, transfer: &mut Transfer<'_>, at: u64) -> Result<usize, Stop> {
+    let mut buf = [0; BOUNCE];
+    let mut done = 0;
+    while transfer.left() > 0 {
+        let wanted = transfer.left().min(BOUNCE);
+        let Some(from) = at.checked_add(done as u64) else {
+            break;
+        };
+        let there = mm().file_read(content.id(), from, &mut buf[..wanted]);
+        if there == 0 {
+            break;
+        }
+        match transfer.give(&buf[..there]) {
+            Ok(given) => done += given,
+            Err(errno) => return partly(done, errno),
+        }
+        if there < wanted {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+fn write_content(content: &Content, transfer: &mut Transfer<'_>, at: u64) -> Result<usize, Stop> {
+    let mut buf = [0; BOUNCE];
+    let mut done = 0;
+    while transfer.left() > 0 {
+        let to = at + done as u64;
+        let room = MAX_SIZE.saturating_sub(to).min(BOUNCE as u64) as usize;
+        if room == 0 {
+            return partly(done, Errno::EFBIG);
+        }
+        let wanted = transfer.left().min(room);
+        let len = match transfer.peek(&mut buf[..wanted]) {
+            Ok(0) => break,
+            Ok(len) => len,
+            Err(errno) => return partly(done, errno),
+        };
+        match mm().file_write(content.id(), to, &buf[..len]) {
+            Ok(written) => {
+                transfer.skip(written);
+                done += written;
+                if written < len {
+                    break;
+                }
+            }
+            Err(pagelab_mm::AllocError::BadRequest) => return partly(done, Errno::EFBIG),
+            // As Linux's ramfs and tmpfs say it when memory is short.
+            Err(_) => return partly(done, Errno::ENOMEM),
+        }
+    }
+    Ok(done)
+}
+
+fn read_device(device: Device, transfer: &mut Transfer<'_>) -> Result<usize, Stop> {
+    let mut buf = [0; BOUNCE];
+    let mut done = 0;
+    while transfer.left() > 0 {
+        let wanted = transfer.left().min(BOUNCE);
+        let there = device.read(&mut buf[..wanted]);
+        if there == 0 {
+            break;
+        }
+        match transfer.give(&buf[..there]) {
+            Ok(given) => done += given,
+            Err(errno) => return partly(done, errno),
+        }
+    }
+    Ok(done)
+}
+
+fn write_device(device: Device, transfer: &mut Transfer<'_>) -> Result<usize, Stop> {
+    if device == Device::Null {
+        // It does not look at what it gets.
+        let all = transfer.left();
+        transfer.skip(all);
+        return Ok(all);
+    }
+    let mut buf = [0; BOUNCE];
+    let mut done = 0;
+    while transfer.left() > 0 {
+        let wanted = transfer.left().min(BOUNCE);
+        let written = transfer
+            .peek(&mut buf[..wanted])
+            .and_then(|len| device.write(&buf[..len]));
+        match written {
+            Ok(0) => break,
+            Ok(len) => {
+                transfer.skip(len);
+                done += len;
+            }
+            Err(errno) => return partly(done, errno),
+        }
+    }
+    Ok(done)
+}
