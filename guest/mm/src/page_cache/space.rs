@@ -102,6 +102,41 @@ impl<M: Machine + 'static> Mm<M> {
         self.space(file).count.load(Relaxed)
     }
 
+    /// An area maps a file, and takes a reference.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub(crate) fn file_mapped(&self, file: FileId) {
+        self.file_get(file);
+        self.space(file).mapped.fetch_add(1, Relaxed);
+    }
+
+    /// An area that mapped a file is gone, and gives its reference back.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub(crate) fn file_unmapped(&self, file: FileId) {
+        self.space(file).mapped.fetch_sub(1, Relaxed);
+        self.file_put(file);
+    }
+
+    /// Whether an area maps a file.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub(crate) fn file_is_mapped(&self, file: FileId) -> bool {
+        self.space(file).mapped.load(Relaxed) != 0
+    }
+
+    /// Whether a file is shared memory.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub(crate) fn file_is_shmem(&self, file: FileId) -> bool {
+        let flags = self.space(file).flags.load(Relaxed);
+        flags & AddressSpaceFlags::SHMEM.bits() != 0
+    }
+
     /// Number of a file that no other file ever has (Linux: `i_ino`).
     ///
     /// # Panics

@@ -60,7 +60,7 @@ impl<M: Machine + 'static> UserMm<M> {
         };
         self.map_area(&area)?;
         if area.flags.contains(VmFlags::LOCKED) {
-            let _ = self.populate(old, new);
+            self.populate_what_goes(old, new);
         }
         Ok(())
     }

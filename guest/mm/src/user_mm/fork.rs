@@ -54,11 +54,7 @@ impl<M: Machine + 'static> UserMm<M> {
         };
         let object = child.areas().alloc(Gfp::KERNEL);
         let object = object.map_err(|_| AllocError::NoMemory)?;
-        if let Err(rejected) = child.tree().insert(object, &copy) {
-            debug_assert!(false, "{rejected}");
-            child.areas().free(rejected.object);
-            return Err(AllocError::NoMemory);
-        }
+        child.link(&copy, object);
         child.count_area(&copy, 1);
         // What is shared is found again by a fault.
         if area.flags.intersects(VmFlags::SHARED | VmFlags::WIPEONFORK) {
@@ -74,7 +70,6 @@ impl<M: Machine + 'static> UserMm<M> {
         child: &Self,
         gather: &mut TlbGather<'_, M>,
     ) -> Result<(), AllocError> {
-        let file = self.file_rss(area);
         let mut result = Ok(());
         self.tables()
             .for_each_node(area.start, area.end, |address, entries| {
@@ -90,7 +85,9 @@ impl<M: Machine + 'static> UserMm<M> {
                     Ok(copies) => {
                         let (anon, other) = self.copy_entries(from, entries, copies, gather);
                         child.add_rss(RssStat::Anon, anon);
-                        child.add_rss(file, other);
+                        if other != 0 {
+                            child.add_rss(self.file_rss(area), other);
+                        }
                     }
                     Err(error) => result = Err(error),
                 }

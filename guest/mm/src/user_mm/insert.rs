@@ -1,10 +1,20 @@
-//! A new area and its neighbours (Linux mm/mmap.c: `vma_merge`).
+//! Areas and their neighbours (Linux mm/mmap.c: `vma_merge`), and the files that they refer to:
+//! each area in the tree has a reference to its file.
 
 use super::UserMm;
 use crate::{
     machine::Machine,
-    vma::{Area, VmaObject},
+    page_cache::FileId,
+    vma::{Area, Backing, VmaObject},
 };
+
+/// The file of an area.
+pub(super) fn file_of(area: &Area) -> Option<FileId> {
+    match area.backing {
+        Backing::Anonymous { .. } => None,
+        Backing::File { file, .. } => FileId::from_raw(file),
+    }
+}
 
 impl<M: Machine + 'static> UserMm<M> {
     /// Whether a new area could be part of a neighbour, so that it needs no object.
@@ -24,39 +34,87 @@ impl<M: Machine + 'static> UserMm<M> {
         let mut tree = self.tree();
         let below = tree.find(area.start - 1).map(Area::of);
         let above = tree.find(area.end).map(Area::of);
-        let mut spare = [None, None, object];
         // The range is free, so no resize can fail.
         if let Some(below) = below.filter(|below| below.can_merge(area)) {
             let done = tree.resize(below.start, below.start, area.end);
             debug_assert_eq!(done, Ok(()));
-            if let Ok([upper, own]) = tree.merge(below.start) {
-                (spare[0], spare[1]) = (upper, own);
-            }
+            self.merge_at(below.start);
         } else if let Some(above) = above.filter(|above| area.can_merge(above)) {
             let done = tree.resize(above.start, area.start, above.end);
             debug_assert_eq!(done, Ok(()));
-        } else if let Some(object) = spare[2].take() {
-            if let Err(rejected) = tree.insert(object, area) {
-                debug_assert!(false, "{rejected}");
-                spare[2] = Some(rejected.object);
-            }
+        } else if let Some(object) = object {
+            self.link(area, object);
+            return;
         } else {
             debug_assert!(false, "no object for {area:x?}");
         }
-        let areas = self.areas();
-        spare
-            .into_iter()
-            .flatten()
-            .for_each(|object| areas.free(object));
+        if let Some(object) = object {
+            self.areas().free(object);
+        }
+    }
+
+    /// Puts an area into the tree as it is.
+    pub(super) fn link(&mut self, area: &Area, object: VmaObject) {
+        match self.tree().insert(object, area) {
+            Ok(()) => self.refer(area),
+            Err(rejected) => {
+                debug_assert!(false, "{rejected}");
+                self.areas().free(rejected.object);
+            }
+        }
+    }
+
+    /// Splits an area at an address inside it.
+    pub(super) fn split(&mut self, at: u64, object: VmaObject) {
+        match self.tree().split(at, object) {
+            Ok(()) => {
+                if let Some(upper) = self.tree().find(at).map(Area::of) {
+                    self.refer(&upper);
+                }
+            }
+            Err(rejected) => {
+                debug_assert!(false, "{rejected}");
+                self.areas().free(rejected.object);
+            }
+        }
     }
 
     /// Makes the area that contains `address` one with its neighbours, if they are alike.
     pub(super) fn merge_at(&mut self, address: u64) {
-        let freed = self.tree().merge(address).unwrap_or_default();
-        let areas = self.areas();
-        freed
-            .into_iter()
-            .flatten()
-            .for_each(|object| areas.free(object));
+        let Ok(freed) = self.tree().merge(address) else {
+            return;
+        };
+        for object in freed.into_iter().flatten() {
+            if let Some(area) = self.tree().find(address).map(Area::of) {
+                self.unlinked(&area, object);
+            }
+        }
+    }
+
+    /// Takes the area that contains `address` out of the tree.
+    pub(super) fn unlink(&mut self, address: u64) {
+        if let Ok((area, object)) = self.tree().remove(address) {
+            self.unlinked(&area, object);
+        }
+    }
+
+    /// Frees the object of an area that is not in the tree any more.
+    pub(super) fn unlinked(&self, area: &Area, object: VmaObject) {
+        self.areas().free(object);
+        if let Some(file) = file_of(area) {
+            self.mm.file_unmapped(file);
+        }
+    }
+
+    /// Takes the reference of an area that came into the tree.
+    fn refer(&self, area: &Area) {
+        if let Some(file) = file_of(area) {
+            self.mm.file_mapped(file);
+        }
+    }
+
+    /// Whether an area maps shared memory.
+    pub(super) fn is_shmem(&self, area: &Area) -> bool {
+        file_of(area).is_some_and(|file| self.mm.file_is_shmem(file))
     }
 }

@@ -138,7 +138,7 @@ impl<M: Machine + 'static> UserMm<M> {
     fn remove_first(&mut self) {
         if let Some((area, object)) = self.tree().pop_first() {
             self.count_area(&area, -1);
-            self.areas().free(object);
+            self.unlinked(&area, object);
         }
     }
 

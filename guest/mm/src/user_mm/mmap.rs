@@ -3,10 +3,12 @@
 use super::{MAX_MAP_COUNT, MmapRequest, UserMm, place::page_align};
 use crate::{
     machine::Machine,
+    page_cache::FileId,
     vma::{Area, Backing},
 };
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
+    PAGE_SHIFT,
     errno::Errno,
     event::EventKind,
     gfp::Gfp,
@@ -23,7 +25,10 @@ pub(super) const DATA_FLAGS: VmFlags = VmFlags::READ
     .union(VmFlags::ACCOUNT);
 
 /// Flags that `MAP_SHARED_VALIDATE` knows (Linux include/linux/mman.h: `LEGACY_MAP_MASK`).
-const KNOWN: MapFlags = MapFlags::all();
+const KNOWN: MapFlags = MapFlags::all().difference(MapFlags::SYNC);
+
+/// Pages that a file can have (Linux: `MAX_LFS_FILESIZE`).
+const MAX_FILE_PAGES: u64 = 1 << (63 - PAGE_SHIFT);
 
 /// The rights of an area (Linux: `calc_vm_prot_bits`).
 pub(super) const fn prot_flags(prot: Prot) -> VmFlags {
@@ -33,33 +38,37 @@ pub(super) const fn prot_flags(prot: Prot) -> VmFlags {
 }
 
 /// The properties of an area (Linux: `calc_vm_flag_bits`).
-const fn map_flags(flags: MapFlags) -> VmFlags {
-    let mut vm = VmFlags::MAYREAD
-        .union(VmFlags::MAYWRITE)
-        .union(VmFlags::MAYEXEC);
-    if flags.contains(MapFlags::GROWSDOWN) {
-        vm = vm.union(VmFlags::GROWSDOWN);
-    }
-    if flags.contains(MapFlags::LOCKED) {
-        vm = vm.union(VmFlags::LOCKED);
-    }
-    if flags.contains(MapFlags::NORESERVE) {
-        vm = vm.union(VmFlags::NORESERVE);
+fn map_flags(flags: MapFlags) -> VmFlags {
+    let mut vm = VmFlags::MAYREAD | VmFlags::MAYWRITE | VmFlags::MAYEXEC;
+    for (asked, given) in [
+        (MapFlags::GROWSDOWN, VmFlags::GROWSDOWN),
+        (MapFlags::LOCKED, VmFlags::LOCKED),
+        (MapFlags::NORESERVE, VmFlags::NORESERVE),
+    ] {
+        if flags.contains(asked) {
+            vm |= given;
+        }
     }
     vm
 }
 
 impl<M: Machine + 'static> UserMm<M> {
-    /// Maps memory, and returns where.
+    /// Maps memory or a file, and returns where.
     ///
     /// # Errors
     /// `EINVAL` for a length of 0, an unaligned fixed address or contradicting flags, `ENOMEM` for
     /// want of memory, room or areas, `EEXIST` if something is at a `FIXED_NOREPLACE` address,
-    /// `EPERM` below the lowest address, `EOPNOTSUPP` for flags that `MAP_SHARED_VALIDATE` does not
-    /// know.
+    /// `EPERM` below the lowest address, `EACCES` for what the file's descriptor does not allow,
+    /// `EOVERFLOW` for pages that no file has, `EOPNOTSUPP` for flags that `MAP_SHARED_VALIDATE` does
+    /// not know.
     pub fn mmap(&mut self, request: &MmapRequest) -> Result<u64, Errno> {
         let flags = request.flags;
         let len = page_align(request.len)?;
+        if let Some(file) = request.file
+            && file.pgoff > MAX_FILE_PAGES - (len >> PAGE_SHIFT).min(MAX_FILE_PAGES)
+        {
+            return Err(Errno::EOVERFLOW);
+        }
         if self.tree().len() > MAX_MAP_COUNT {
             return Err(Errno::ENOMEM);
         }
@@ -70,25 +79,50 @@ impl<M: Machine + 'static> UserMm<M> {
         {
             return Err(Errno::EEXIST);
         }
-        let vm_flags = self.vm_flags(request)?;
-        let area = Area {
-            start,
-            end,
-            flags: vm_flags,
-            backing: Backing::anonymous(start),
-        };
+        let vm = self.vm_flags(request)?;
         if flags.contains(MapFlags::HUGETLB) {
             // None were set aside.
             return Err(Errno::ENOMEM);
         }
-        self.map_area(&area)?;
-        if flags.contains(MapFlags::LOCKED)
+        let area = |backing| Area {
+            start,
+            end,
+            flags: vm,
+            backing,
+        };
+        match request.file {
+            Some(mapping) => self.map_area(&area(Backing::File {
+                file: mapping.file.get(),
+                pgoff: mapping.pgoff,
+            }))?,
+            None if vm.contains(VmFlags::SHARED) => {
+                let file = self.new_shared(len)?;
+                let mapped = self.map_area(&area(Backing::File {
+                    file: file.get(),
+                    pgoff: 0,
+                }));
+                // The area has a reference of its own.
+                self.mm.file_put(file);
+                mapped?;
+            }
+            None => self.map_area(&area(Backing::anonymous(start)))?,
+        }
+        if vm.contains(VmFlags::LOCKED)
             || flags & (MapFlags::POPULATE | MapFlags::NONBLOCK) == MapFlags::POPULATE
         {
-            // What does not succeed here is tried again by a fault.
-            let _ = self.populate(start, end);
+            self.populate_what_goes(start, end);
         }
         Ok(start)
+    }
+
+    /// The file behind shared memory without a name (Linux: `shmem_zero_setup`).
+    fn new_shared(&self, len: u64) -> Result<FileId, Errno> {
+        let file = self.mm.file_new_shmem().map_err(|_| Errno::ENOMEM)?;
+        if self.mm.file_set_size(file, len).is_err() {
+            self.mm.file_put(file);
+            return Err(Errno::ENOMEM);
+        }
+        Ok(file)
     }
 
     /// The flags of the area that a request makes.
@@ -101,9 +135,28 @@ impl<M: Machine + 'static> UserMm<M> {
                 if kind == MAP_SHARED_VALIDATE && !(request.flags - KNOWN).is_empty() {
                     return Err(Errno::EOPNOTSUPP);
                 }
-                return Err(Errno::ENODEV);
+                vm |= VmFlags::SHARED | VmFlags::MAYSHARE;
+                if let Some(mapping) = request.file
+                    && !mapping.may_write
+                {
+                    if request.prot.contains(Prot::WRITE) {
+                        return Err(Errno::EACCES);
+                    }
+                    vm -= VmFlags::MAYWRITE | VmFlags::SHARED;
+                }
+                if vm.contains(VmFlags::GROWSDOWN) && request.file.is_none() {
+                    return Err(Errno::EINVAL);
+                }
             }
             _ => return Err(Errno::EINVAL),
+        }
+        if let Some(mapping) = request.file {
+            if !mapping.may_read {
+                return Err(Errno::EACCES);
+            }
+            if vm.contains(VmFlags::GROWSDOWN) {
+                return Err(Errno::EINVAL);
+            }
         }
         if is_accountable(vm) {
             vm |= VmFlags::ACCOUNT;
@@ -113,7 +166,11 @@ impl<M: Machine + 'static> UserMm<M> {
 
     /// Makes an area, in place of what is in its range.
     pub(super) fn map_area(&mut self, area: &Area) -> Result<(), Errno> {
-        if area.flags.contains(VmFlags::ACCOUNT) && area.pages() > self.mm.total_ram() {
+        let anonymous = matches!(area.backing, Backing::Anonymous { .. });
+        let counts = area.flags.contains(VmFlags::ACCOUNT)
+            || !anonymous && area.flags.contains(VmFlags::SHARED) && self.is_shmem(area);
+        if counts && area.pages() > self.mm.total_ram() && !area.flags.contains(VmFlags::NORESERVE)
+        {
             return Err(Errno::ENOMEM);
         }
         let occupied = self
@@ -138,37 +195,6 @@ impl<M: Machine + 'static> UserMm<M> {
         self.mm
             .machine
             .event(EventKind::Map, area.start, area.pages());
-        Ok(())
-    }
-
-    /// Brings in all pages of a range whose areas allow it (Linux: `__mm_populate`).
-    ///
-    /// # Errors
-    /// `ENOMEM` at the first page for which there is no memory or no area, `EFAULT` at one that
-    /// cannot be accessed.
-    pub(super) fn populate(&mut self, start: u64, end: u64) -> Result<(), Errno> {
-        use super::{Access, FaultSignal};
-        use pagelab_abi::PAGE_SIZE;
-        let mut address = start;
-        while address < end {
-            let area = self.tree().find(address).map(Area::of);
-            let area = area.ok_or(Errno::ENOMEM)?;
-            let writable = area.flags & (VmFlags::WRITE | VmFlags::SHARED) == VmFlags::WRITE;
-            let access = if writable {
-                Access::Write
-            } else {
-                Access::Read
-            };
-            let stop = area.end.min(end);
-            while address < stop {
-                self.fault_in(address, access)
-                    .map_err(|signal| match signal {
-                        FaultSignal::Oom => Errno::ENOMEM,
-                        _ => Errno::EFAULT,
-                    })?;
-                address += PAGE_SIZE;
-            }
-        }
         Ok(())
     }
 }

@@ -4,6 +4,8 @@
 //! * `request`: what mmap is asked for. `signal`: how a fault can end.
 //! * `mmap`, `munmap`: areas come and go; `place`: where; `insert`: next to which others.
 //! * `protect`, `brk`, `stack`: rights, the heap, the stack. `range`: what calls over ranges share.
+//! * `remap`, `advise`, `lock`, `sync`, `populate`: mremap, madvise, the mlock family, msync and
+//!   mincore, pages ahead of their use. `truncate`: files that become shorter while they are mapped.
 //! * `fork`: a second address space with the same content.
 //! * `fault`: pages come; `access`: the kernel loads and stores for a system call.
 //! * `zap`: pages go.
@@ -14,25 +16,31 @@
 //! The tree of areas and the tables are private to a [`UserMm`], and all changes need it by `&mut`.
 
 mod access;
+mod advise;
 mod brk;
 mod fault;
 mod fork;
 mod insert;
 mod life;
+mod lock;
 mod mmap;
 mod munmap;
 mod place;
+mod populate;
 mod protect;
 mod range;
+mod remap;
 mod request;
 mod signal;
 mod stack;
+mod sync;
 #[cfg(test)]
 mod tests;
+mod truncate;
 mod vm;
 mod zap;
 
-pub use request::MmapRequest;
+pub use request::{FileMapping, MmapRequest};
 pub use signal::{Access, Fault, FaultSignal};
 pub(crate) use vm::Vm;
 

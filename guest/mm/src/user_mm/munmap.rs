@@ -91,9 +91,8 @@ impl<M: Machine + 'static> UserMm<M> {
             } else if area.end > end {
                 self.tree().resize(area.start, end, area.end)
             } else {
-                self.tree().remove(area.start).map(|(_, object)| {
-                    self.areas().free(object);
-                })
+                self.unlink(area.start);
+                Ok(())
             };
             debug_assert_eq!(done, Ok(()));
         }

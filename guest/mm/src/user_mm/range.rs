@@ -69,14 +69,6 @@ impl<M: Machine + 'static> UserMm<M> {
         Ok(())
     }
 
-    /// Splits an area at an address inside it.
-    pub(super) fn split(&mut self, at: u64, object: VmaObject) {
-        if let Err(rejected) = self.tree().split(at, object) {
-            debug_assert!(false, "{rejected}");
-            self.areas().free(rejected.object);
-        }
-    }
-
     /// Changes the flags of the area that contains an address.
     pub(super) fn set_flags(&mut self, address: u64, flags: VmFlags) {
         let done = self.tree().set_flags(address, flags);

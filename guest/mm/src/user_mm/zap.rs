@@ -8,31 +8,44 @@ use pagelab_abi::{PAGE_SHIFT, mm_struct::RssStat, page::MAPPING_ANON};
 impl<M: Machine + 'static> UserMm<M> {
     /// Empties the entries of a part of an area. The frames' references go with the token.
     pub(super) fn zap(&self, area: &Area, part: Range<u64>, gather: &mut TlbGather<'_, M>) {
+        self.zap_pages(area, part, true, gather);
+    }
+
+    /// The same, but with `anonymous` false only for pages of files.
+    pub(super) fn zap_pages(
+        &self,
+        area: &Area,
+        part: Range<u64>,
+        anonymous: bool,
+        gather: &mut TlbGather<'_, M>,
+    ) {
         self.note_hiwater();
         let (mut anon, mut file) = (0, 0);
         self.tables()
             .for_each_node(part.start, part.end, |address, entries| {
                 for (page, entry) in entries.iter().enumerate() {
                     let pte = Pte(entry.load(Relaxed));
-                    if pte.is_none() {
+                    if pte.is_none() || !anonymous && self.is_anonymous(pte) {
                         continue;
                     }
                     entry.store(0, Relaxed);
                     let address = address + ((page as u64) << PAGE_SHIFT);
                     if pte.is_special() {
                         gather.change(address);
-                    } else {
-                        if self.unmap_page(pte) {
-                            anon -= 1;
-                        } else {
-                            file -= 1;
-                        }
-                        gather.remove_page(address, pte.pfn());
+                        continue;
                     }
+                    if self.unmap_page(pte) {
+                        anon -= 1;
+                    } else {
+                        file -= 1;
+                    }
+                    gather.remove_page(address, pte.pfn());
                 }
             });
         self.add_rss(RssStat::Anon, anon);
-        self.add_rss(self.file_rss(area), file);
+        if file != 0 {
+            self.add_rss(self.file_rss(area), file);
+        }
     }
 
     /// An entry that held a page no longer does. True if the page is anonymous.
@@ -43,9 +56,18 @@ impl<M: Machine + 'static> UserMm<M> {
         page.mapping.load(Relaxed) == MAPPING_ANON
     }
 
+    /// Whether an entry holds an anonymous page.
+    fn is_anonymous(&self, pte: Pte) -> bool {
+        !pte.is_special() && self.mm.map.page(pte.pfn().0).mapping.load(Relaxed) == MAPPING_ANON
+    }
+
     /// As what the pages of an area count that are not anonymous.
-    pub(super) fn file_rss(&self, _area: &Area) -> RssStat {
-        RssStat::File
+    pub(super) fn file_rss(&self, area: &Area) -> RssStat {
+        if self.is_shmem(area) {
+            RssStat::Shmem
+        } else {
+            RssStat::File
+        }
     }
 
     /// Notes how much there is before it gets less (Linux: `update_hiwater_rss`).

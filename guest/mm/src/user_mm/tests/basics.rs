@@ -116,6 +116,7 @@ fn errors_are_linux_s() {
             len,
             prot: RW,
             flags,
+            file: None,
         };
         user.mmap(&request)
     };

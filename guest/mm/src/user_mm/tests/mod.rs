@@ -4,10 +4,14 @@
 //! * the others: what is tested.
 
 mod basics;
+mod calls;
 mod cpu;
+mod files;
 mod forks;
 mod heap;
+mod model;
 mod oracle;
+mod remaps;
 mod rights;
 mod sweep;
 

@@ -224,3 +224,61 @@ fn copying_on_write() {
         content(&mut parent);
     }
 }
+
+#[test]
+fn mremap() {
+    use pagelab_abi::mman::MremapFlags;
+    let flags = MremapFlags::MAYMOVE | MremapFlags::FIXED;
+    sweep(&[Fail::Pages, Fail::Objects], |user| {
+        let (from, to) = (AREAS[0] + PAGE, 0x12_3456_7000);
+        user.mremap(from, 2 * PAGE, 3 * PAGE, flags, to)?;
+        let mut byte = [0];
+        user.read(to + PAGE, &mut byte).unwrap();
+        assert_eq!(byte, [3]);
+        Ok(None)
+    });
+}
+
+#[test]
+fn shared_memory_and_files() {
+    use pagelab_abi::mman::MapFlags;
+    let at = 0x20_0000_0000;
+    for kind in [MapFlags::SHARED, MapFlags::PRIVATE] {
+        sweep(&[Fail::Pages, Fail::Objects], |user| {
+            let mm = user.mm();
+            let file = mm.file_new().map_err(|_| Errno::ENOMEM)?;
+            let request = MmapRequest::of_file(PAGE, RW, kind, file, 3);
+            let result = mm
+                .file_set_size(file, 5 * PAGE)
+                .map_err(|_| Errno::ENOMEM)
+                .and_then(|()| user.mmap(&request.fixed(at)));
+            mm.file_put(file);
+            result?;
+            let stored = store(user, at, 1);
+            user.munmap(at, PAGE)?;
+            stored.map(|()| None).map_err(|signal| {
+                assert_eq!(signal, FaultSignal::Oom);
+                Errno::ENOMEM
+            })
+        });
+    }
+    sweep(&[Fail::Objects], |user| {
+        let request = MmapRequest {
+            flags: MapFlags::SHARED | MapFlags::ANONYMOUS,
+            ..MmapRequest::anonymous(PAGE, RW)
+        };
+        user.mmap(&request).map(|_| None)
+    });
+}
+
+#[test]
+fn advice_and_locks() {
+    use pagelab_abi::mman::MADV_DONTFORK;
+    sweep(&[Fail::Objects], |user| {
+        user.madvise(AREAS[0] + 2 * PAGE, 2 * PAGE, MADV_DONTFORK)
+            .map(|()| None)
+    });
+    sweep(&[Fail::Objects], |user| {
+        user.mlock(AREAS[0] + 2 * PAGE, 2 * PAGE, 0).map(|()| None)
+    });
+}

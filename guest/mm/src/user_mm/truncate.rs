@@ -1,0 +1,106 @@
+//! Files whose pages are mapped become shorter (Linux mm/memory.c: `unmap_mapping_range`,
+//! mm/truncate.c: `truncate_setsize`).
+
+use super::{UserMm, Vm, insert::file_of};
+use crate::{
+    AllocError, Mm,
+    machine::Machine,
+    page_cache::FileId,
+    tlb::TlbGather,
+    vma::{Area, Backing},
+};
+use core::{mem::ManuallyDrop, ops::Range, sync::atomic::Ordering::Relaxed};
+use pagelab_abi::{PAGE_SHIFT, PAGE_SIZE, mm_struct::MmStruct};
+
+/// Which pages of a private mapping go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cows {
+    /// Those that were copied as well.
+    Go,
+    /// Those of the file alone.
+    Stay,
+}
+
+impl<M: Machine + 'static> Mm<M> {
+    /// ftruncate: gives a file another size. Pages behind its end leave all address spaces first, so
+    /// that an access to them is a SIGBUS. No address space may be in the middle of a change.
+    ///
+    /// # Errors
+    /// As [`Mm::file_set_size`].
+    pub fn truncate(&'static self, file: FileId, size: u64) -> Result<(), AllocError> {
+        if size < self.file_size(file) {
+            self.unmap_mapping(file, size.div_ceil(PAGE_SIZE)..u64::MAX, Cows::Go);
+        }
+        self.file_set_size(file, size)
+    }
+
+    /// fallocate with FALLOC_FL_PUNCH_HOLE: makes bytes a hole. Whole pages leave all address
+    /// spaces first.
+    ///
+    /// # Errors
+    /// As [`Mm::file_punch_hole`].
+    pub fn punch_hole(&'static self, file: FileId, start: u64, end: u64) -> Result<(), AllocError> {
+        let pages = start.div_ceil(PAGE_SIZE)..end >> PAGE_SHIFT;
+        self.unmap_mapping(file, pages, Cows::Stay);
+        self.file_punch_hole(file, start, end)
+    }
+
+    fn unmap_mapping(&'static self, file: FileId, pages: Range<u64>, cows: Cows) {
+        let Some(vm) = self.vm.get() else { return };
+        if pages.is_empty() || !self.file_is_mapped(file) {
+            return;
+        }
+        let mut next = self.state.mm_list.load(Relaxed);
+        while next != 0 {
+            // SAFETY: a link of the list, and nobody has a reference into its tree: this is not
+            // called from a method that changes an address space while it holds one.
+            let mut user = unsafe { borrow(self, vm, next) };
+            user.unmap_file_pages(file, &pages, cows);
+            next = user.mm_struct().next.load(Relaxed);
+        }
+    }
+}
+
+/// Another handle of a live address space, which does not own it.
+///
+/// # Safety
+/// `gpa` is that of a live address space, and its tree is not borrowed.
+unsafe fn borrow<M: Machine>(
+    mm: &'static Mm<M>,
+    vm: &'static Vm,
+    gpa: u64,
+) -> ManuallyDrop<UserMm<M>> {
+    let at = mm.slab().object(gpa).cast::<MmStruct>();
+    // SAFETY: by contract.
+    let pgd = unsafe { at.as_ref() }.pgd.load(Relaxed);
+    ManuallyDrop::new(UserMm {
+        mm,
+        vm,
+        at,
+        gpa,
+        pgd,
+    })
+}
+
+impl<M: Machine + 'static> UserMm<M> {
+    /// Takes these pages of a file out of all areas that map them.
+    fn unmap_file_pages(&mut self, file: FileId, pages: &Range<u64>, cows: Cows) {
+        let mut gather = TlbGather::new(self.mm);
+        let mut next = self.tree().find_vma(0).map(Area::of);
+        while let Some(area) = next {
+            if file_of(&area) == Some(file)
+                && let Backing::File { pgoff, .. } = area.backing
+            {
+                let end = pgoff + area.pages();
+                let (first, last) = (pages.start.clamp(pgoff, end), pages.end.clamp(pgoff, end));
+                let address = |page: u64| area.start + ((page - pgoff) << PAGE_SHIFT);
+                let part = address(first)..address(last);
+                if !part.is_empty() {
+                    self.zap_pages(&area, part, cows == Cows::Go, &mut gather);
+                }
+            }
+            next = self.tree().find_vma(area.end).map(Area::of);
+        }
+        gather.finish();
+    }
+}
