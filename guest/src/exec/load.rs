@@ -1,8 +1,6 @@
 //! A program's segments become memory.
 
 use super::image::Image;
-#[allow(unused_imports)]
-use crate::task::Lacking;
 use crate::{fs::ExecFile, task::Space};
 use elf::{
     abi::{PF_R, PF_W, PF_X},

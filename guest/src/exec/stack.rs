@@ -12,8 +12,6 @@ use super::{
     load::Program,
     strings::{Measure, Strings, store},
 };
-#[allow(unused_imports)]
-use crate::task::Lacking;
 use crate::task::Space;
 use core::arch::x86_64::__cpuid;
 use linux_raw_sys::auxvec as at;

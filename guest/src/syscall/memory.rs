@@ -1,12 +1,10 @@
 //! Calls on the address space.
 
 use super::Args;
-#[allow(unused_imports)]
-use crate::task::Lacking;
 use crate::task::{Slot, Space, Tasks};
 use pagelab_abi::{
     errno::Errno,
-    mman::{MapFlags, Prot},
+    mman::{MapFlags, MlockallFlags, MremapFlags, MsyncFlags, Prot},
 };
 use pagelab_mm::user_mm::MmapRequest;
 
@@ -41,6 +39,7 @@ pub(super) fn mmap(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Er
         len,
         prot: prot(rights),
         flags: MapFlags::from_bits_retain(flags as u32),
+        file: None,
     };
     let task = tasks.get_mut(slot);
     let space = task.space.as_mut().ok_or(Errno::ENOMEM)?;
@@ -63,7 +62,13 @@ pub(super) fn mprotect(space: &mut Space, args: &Args) -> Result<u64, Errno> {
 
 pub(super) fn mremap(space: &mut Space, args: &Args) -> Result<u64, Errno> {
     let [old, old_len, len, flags, new, _] = *args;
-    space.mremap(old, old_len, len, flags as u32, new)
+    space.mremap(
+        old,
+        old_len,
+        len,
+        MremapFlags::from_bits_retain(flags as u32),
+        new,
+    )
 }
 
 pub(super) fn brk(space: &mut Space, args: &Args) -> Result<u64, Errno> {
@@ -76,7 +81,11 @@ pub(super) fn madvise(space: &mut Space, args: &Args) -> Result<u64, Errno> {
 }
 
 pub(super) fn msync(space: &mut Space, args: &Args) -> Result<u64, Errno> {
-    space.msync(args[0], args[1], args[2] as u32)?;
+    space.msync(
+        args[0],
+        args[1],
+        MsyncFlags::from_bits_retain(args[2] as u32),
+    )?;
     Ok(0)
 }
 
@@ -101,12 +110,12 @@ pub(super) fn munlock(space: &mut Space, args: &Args) -> Result<u64, Errno> {
 }
 
 pub(super) fn mlockall(space: &mut Space, args: &Args) -> Result<u64, Errno> {
-    space.mlockall(args[0] as u32)?;
+    space.mlockall(MlockallFlags::from_bits_retain(args[0] as u32))?;
     Ok(0)
 }
 
 pub(super) fn munlockall(space: &mut Space, _: &Args) -> Result<u64, Errno> {
-    space.munlockall()?;
+    space.munlockall();
     Ok(0)
 }
 

@@ -1,7 +1,5 @@
 //! The birth of a process.
 
-#[allow(unused_imports)]
-use super::Lacking;
 use super::{Pid, Slot, Tasks, WaitFor};
 use crate::arch::user;
 use bitflags::bitflags;

@@ -11,7 +11,6 @@
 mod clock;
 mod exit;
 mod fork;
-mod lacking;
 mod object;
 mod schedule;
 mod table;
@@ -32,8 +31,6 @@ use pagelab_mm::user_mm::UserMm;
 pub(crate) use clock::{Clock, SECOND};
 pub(crate) use exit::exited;
 pub(crate) use fork::{CloneFlags, CloneRequest};
-#[allow(unused_imports)]
-pub(crate) use lacking::Lacking;
 pub(crate) use object::init_cache;
 pub(crate) use table::{Pid, Slot, Tasks};
 pub(crate) use wait::{WaitTarget, Waited};
