@@ -17,7 +17,7 @@
 //! * [`mm_struct`], [`vma`], [`pte`]: an address space, its areas, the entries of its page tables.
 //! * [`mman`], [`errno`]: arguments and errors of the memory system calls.
 //! * [`mod@task`], the processes.
-//! * [`page_cache`]: the files' pages. [`swap`]: the swap device.
+//! * [`page_cache`]: the files' pages. [`swap`]: slots, and the swap device.
 //! * [`mod@panic`]: what a dying guest leaves behind.
 //! * [`view`]: texts in Linux's /proc formats, handed from guest to host.
 //! * [`workload`]: phases and results of the guest's workload.

@@ -74,6 +74,8 @@ pub struct MmState {
     pub zero_pfn: AtomicU32,
     /// [`crate::mm_struct::MmStruct`]s in the list.
     pub nr_mms: AtomicU32,
+    /// The [`crate::swap::SwapInfo`], 0 without swap.
+    pub swap: AtomicU64,
     /// Zero.
-    pub tail: [u64; 3],
+    pub tail: [u64; 2],
 }

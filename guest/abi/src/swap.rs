@@ -1,7 +1,123 @@
-//! Swap: the guest's account of its swap device.
+//! Swap: which page is in which slot, how a page-table entry says so, and the guest's account of its
+//! swap device.
+//!
+//! A slot is a page of the device. Slots are described in clusters, each one page of [`SwapSlot`]s; the
+//! table of clusters follows the [`SwapInfo`], to which [`crate::mm::MmState::swap`] leads. A slot is in
+//! exactly one of four states:
+//!
+//! 1. Free: both its words are 0. A cluster counts those it has.
+//! 2. In use: page-table entries lead to it (`map` counts them), or its page is in the swap cache
+//!    (`cache` names the frame), or both.
+//! 3. Bad: `map` is [`SLOT_BAD`] and `cache` 0. The device failed to write it, and it is not used
+//!    again; slot 0, which stands for no slot, is bad from the start.
+//! 4. Behind the end of the device, in the last cluster: both words are 0, and it is counted nowhere.
+//!
+//! The swap cache needs no tree: a slot itself says which frame has its page, so to put one there
+//! takes no memory when there is none left. That frame has one reference for it, and the slot's
+//! number in the `private` field of its descriptor.
 
-use core::sync::atomic::AtomicU64;
+use crate::pte::{PTE_ADDRESS, PTE_PRESENT, PTE_PROTNONE};
+use core::sync::atomic::{AtomicU32, AtomicU64};
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
+
+/// First word of the [`SwapInfo`].
+pub const SWAP_INFO_MAGIC: u64 = u64::from_le_bytes(*b"swapinfo");
+
+/// Slots in a cluster (Linux: `SWAPFILE_CLUSTER`).
+pub const SWAPFILE_CLUSTER: u64 = 512;
+
+/// Slots that are used at most: 512 GiB.
+pub const MAX_SLOTS: u64 = 1 << 27;
+
+/// [`SwapSlot::map`] of a slot that is not to be used (Linux: `SWAP_MAP_BAD`).
+pub const SLOT_BAD: u32 = 1 << 31;
+
+/// Entries that may lead to one slot (Linux: `SWAP_MAP_MAX`, and its continuations).
+pub const SLOT_MAX: u32 = SLOT_BAD - 1;
+
+/// Swap devices: there is one at most, of type 0.
+pub const MAX_SWAPFILES: u64 = 1;
+
+/// First bit of the type in an entry that leads to swap.
+const TYPE_SHIFT: u32 = 59;
+
+/// The slot's number stands inverted where the address would be, so that a CPU that looks at an entry
+/// that is not present finds no RAM there (Linux arch/x86/include/asm/pgtable_64.h does the same,
+/// against L1TF).
+const OFFSET_SHIFT: u32 = PTE_ADDRESS.trailing_zeros();
+
+/// The page-table entry that leads to a slot (Linux: `swp_entry_to_pte`).
+#[inline]
+pub const fn swap_pte(kind: u64, slot: u64) -> u64 {
+    kind << TYPE_SHIFT | (!slot << OFFSET_SHIFT & PTE_ADDRESS)
+}
+
+/// Type and slot of an entry that leads to swap; none if it does not. The numbers are unchecked.
+#[inline]
+pub const fn swap_of_pte(pte: u64) -> Option<(u64, u64)> {
+    if pte == 0 || pte & (PTE_PRESENT | PTE_PROTNONE) != 0 {
+        return None;
+    }
+    let slot = (!pte & PTE_ADDRESS) >> OFFSET_SHIFT;
+    Some((pte >> TYPE_SHIFT, slot))
+}
+
+/// The swap device's slots (Linux: `struct swap_info_struct`).
+#[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C, align(64))]
+pub struct SwapInfo {
+    /// [`SWAP_INFO_MAGIC`].
+    pub magic: u64,
+    /// 1 while a CPU changes slots.
+    pub lock: AtomicU32,
+    /// Entries of the table of clusters.
+    pub nr_clusters: u32,
+    /// Slots, slot 0 included.
+    pub pages: u64,
+    /// Physical address of the table of [`SwapCluster`]s.
+    pub clusters: u64,
+    /// Slots in use.
+    pub inuse: AtomicU64,
+    /// Bad slots, slot 0 included.
+    pub bad: AtomicU64,
+    /// Slots whose page is in the swap cache.
+    pub cached: AtomicU64,
+    /// Page-table entries that lead to slots.
+    pub entries: AtomicU64,
+    /// The cluster from which slots are taken.
+    pub cluster: AtomicU32,
+    /// The slot of it that is looked at next.
+    pub next: AtomicU32,
+    /// Zero.
+    pub reserved: [u64; 7],
+}
+
+/// 512 slots that lie next to each other (Linux: `struct swap_cluster_info`).
+#[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct SwapCluster {
+    /// Physical address of the [`SwapSlot`]s.
+    pub slots: AtomicU64,
+    /// Free ones.
+    pub free: AtomicU32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// One slot.
+#[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct SwapSlot {
+    /// Page-table entries that lead here, or [`SLOT_BAD`] (Linux: an entry of `swap_map`).
+    pub map: AtomicU32,
+    /// 1 + the frame that has the page in the swap cache; 0 for none.
+    pub cache: AtomicU32,
+}
+
+const _: () = assert!(size_of::<SwapInfo>() == 128);
+const _: () = assert!(size_of::<SwapSlot>() as u64 * SWAPFILE_CLUSTER == crate::PAGE_SIZE);
+// An entry is never 0, and every slot has its own.
+const _: () = assert!(MAX_SLOTS < PTE_ADDRESS >> OFFSET_SHIFT);
 
 /// What the guest asked of its swap device and how it was answered. Each request is one page, and in
 /// exactly one of the counters.
@@ -46,5 +162,28 @@ impl SwapIo {
 impl Default for SwapIo {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pte::{PTE_LARGE, PTE_SPECIAL, PTE_USER, PTE_WRITE};
+
+    #[test]
+    fn entries_lead_to_their_slots_and_nowhere_else() {
+        for kind in 0..32 {
+            for slot in [1, 2, 511, 512, 0x1234_5678, MAX_SLOTS - 1] {
+                let pte = swap_pte(kind, slot);
+                assert_eq!(swap_of_pte(pte), Some((kind, slot)));
+                let bits = PTE_PRESENT | PTE_PROTNONE | PTE_SPECIAL | PTE_WRITE | PTE_USER;
+                assert_eq!(pte & (bits | PTE_LARGE), 0);
+                // The address is far above all RAM.
+                assert!(pte & PTE_ADDRESS >= 1 << 51);
+            }
+        }
+        assert_eq!(swap_of_pte(0), None);
+        assert_eq!(swap_of_pte(0x1000 | PTE_PRESENT), None);
+        assert_eq!(swap_of_pte(0x1000 | PTE_PROTNONE), None);
     }
 }

@@ -7,7 +7,7 @@
 //! # Locks, in the order in which they are taken
 //!
 //! 1. The page cache's locks (see `page_cache`).
-//! 2. A slab cache's locks (see `slab`).
+//! 2. A slab cache's locks (see `slab`). The lock of the swap slots (see `swap`).
 //! 3. [`pagelab_abi::zone::Zone::lock`], one for each zone: free lists, their counters, and the
 //!    descriptors and pageblock bytes of that zone's free blocks. Never two at a time, and nothing
 //!    else is taken under it.
@@ -46,6 +46,7 @@ pub mod reclaim;
 mod reporting;
 pub mod shrinker;
 pub mod slab;
+pub mod swap;
 mod sync;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

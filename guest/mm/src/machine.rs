@@ -3,6 +3,10 @@
 use core::ptr::NonNull;
 use pagelab_abi::{control::Control, event::EventKind};
 
+/// The swap device did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SwapIoError;
+
 /// What the memory manager needs of a machine. The guest kernel implements it with page tables
 /// and ports, host tests with a vector.
 pub trait Machine: Sync {
@@ -38,6 +42,31 @@ pub trait Machine: Sync {
     /// which never changes after boot, becomes that of each address space. None if there is no
     /// such table.
     fn kernel_pgd(&self) -> Option<u64>;
+
+    /// Pages of the swap device; 0 without one.
+    fn swap_pages(&self) -> u64 {
+        0
+    }
+
+    /// Reads page `slot` of the swap device into a frame. After an error nobody can rely on the
+    /// frame's content.
+    ///
+    /// # Errors
+    /// [`SwapIoError`].
+    fn swap_read(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
+        let _ = (slot, pfn);
+        Err(SwapIoError)
+    }
+
+    /// Writes a frame to page `slot` of the swap device. After an error nobody can rely on the
+    /// page's content.
+    ///
+    /// # Errors
+    /// [`SwapIoError`].
+    fn swap_write(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
+        let _ = (slot, pfn);
+        Err(SwapIoError)
+    }
 
     /// One tick of the event clock. May not return before the host has looked at the guest, so
     /// it is called when the structures are consistent, and never under a lock.

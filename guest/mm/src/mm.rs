@@ -34,6 +34,7 @@ pub struct Mm<M: Machine + 'static> {
     pub(crate) shrinkers: ShrinkerTable<M>,
     pub(crate) vm: Once<Vm>,
     pub(crate) page_cache: Once<PageCache>,
+    pub(crate) swap: spin::Once<crate::swap::Swap>,
 }
 
 /// A block of frames that share a state.

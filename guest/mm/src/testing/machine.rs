@@ -1,7 +1,12 @@
 //! The machines.
 
-use super::arena::Arena;
-use crate::{Config, Memblock, Mm, machine::Machine, validate::Violation, zone::ZoneConfig};
+use super::{arena::Arena, disk::TestDisk};
+use crate::{
+    Config, Memblock, Mm,
+    machine::{Machine, SwapIoError},
+    validate::Violation,
+    zone::ZoneConfig,
+};
 use core::{
     cell::Cell,
     ptr::NonNull,
@@ -45,6 +50,7 @@ pub struct TestMachine {
     events: Mutex<Vec<(EventKind, u64, u64)>>,
     windows: Mutex<Vec<usize>>,
     tlb: Mutex<BTreeMap<u64, u64>>,
+    disk: TestDisk,
 }
 
 impl TestMachine {
@@ -58,6 +64,7 @@ impl TestMachine {
             events: Mutex::new(Vec::new()),
             windows: Mutex::new(Vec::new()),
             tlb: Mutex::new(BTreeMap::new()),
+            disk: TestDisk::default(),
         }
     }
 
@@ -70,6 +77,11 @@ impl TestMachine {
     /// The bytes of a frame, wherever it is.
     pub fn frame(&self, pfn: u32) -> Option<NonNull<u8>> {
         self.ram.at(pfn as usize * PAGE_SIZE as usize)
+    }
+
+    /// The swap device.
+    pub fn disk(&self) -> &TestDisk {
+        &self.disk
     }
 
     /// The event clock.
@@ -153,6 +165,20 @@ impl Machine for TestMachine {
 
     fn kernel_pgd(&self) -> Option<u64> {
         None
+    }
+
+    fn swap_pages(&self) -> u64 {
+        self.disk.pages()
+    }
+
+    fn swap_read(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
+        let frame = self.frame(pfn).ok_or(SwapIoError)?;
+        self.disk.read(slot, frame)
+    }
+
+    fn swap_write(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
+        let frame = self.frame(pfn).ok_or(SwapIoError)?;
+        self.disk.write(slot, frame)
     }
 
     fn event(&self, kind: EventKind, a: u64, b: u64) {

@@ -1,8 +1,10 @@
 //! A machine made of host memory, for tests and benchmarks. Not part of the guest.
 
 mod arena;
+mod disk;
 mod machine;
 mod vmas;
 
+pub use disk::TestDisk;
 pub use machine::{BenchMachine, TestMachine, boot, boot_with, violations, with_cpu};
 pub use vmas::VmaPool;

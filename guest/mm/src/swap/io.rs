@@ -1,0 +1,61 @@
+//! Pages go out and come back.
+
+use super::{SwapEntry, SwapError, cache::Fate};
+use crate::{Mm, Order, Pfn, machine::Machine};
+use core::sync::atomic::Ordering::Relaxed;
+use pagelab_abi::{event::EventKind, gfp::Gfp, page::MAPPING_ANON};
+
+/// Slots that a page is written to at most: a device may fail here and there, but if it fails this
+/// often it is no use to fill it with bad slots.
+const WRITE_TRIES: u32 = 3;
+
+/// Times that a page is read at most.
+const READ_TRIES: u32 = 2;
+
+impl<M: Machine + 'static> Mm<M> {
+    /// Writes a page to a slot and leaves it in the swap cache; see the module's head for what the
+    /// caller does then. The caller has a reference to the page, and nobody writes to it. A slot that
+    /// the device fails to write is bad from then on.
+    ///
+    /// # Errors
+    /// [`SwapError`]: the page is as it was, and not in the swap cache.
+    pub fn swap_out(&self, pfn: Pfn) -> Result<SwapEntry, SwapError> {
+        for _ in 0..WRITE_TRIES {
+            let entry = self.add_to_swap(pfn)?;
+            if self.machine.swap_write(entry.slot(), pfn.0).is_ok() {
+                self.machine
+                    .event(EventKind::SwapOut, entry.slot(), pfn.0.into());
+                return Ok(entry);
+            }
+            self.leave_swap_cache(pfn, Fate::Bad);
+        }
+        Err(SwapError::Io)
+    }
+
+    /// The page of a slot, from the swap cache or else from the device, with a reference for the
+    /// caller; it is then in the swap cache. That the entry leads to the slot does not change.
+    ///
+    /// # Errors
+    /// [`SwapError`]; the slot keeps what it has. After [`SwapError::Io`] it can be tried again.
+    pub fn swap_in(&self, entry: SwapEntry) -> Result<Pfn, SwapError> {
+        if let Some(pfn) = self.lookup_swap_cache(entry) {
+            return Ok(pfn);
+        }
+        self.swap()?.used(entry)?;
+        let pfn = self
+            .alloc_pages(Gfp::HIGHUSER_MOVABLE, Order::ZERO)
+            .map_err(SwapError::NoMemory)?;
+        let read = || self.machine.swap_read(entry.slot(), pfn.0);
+        if (0..READ_TRIES).all(|_| read().is_err()) {
+            self.free_pages(pfn, Order::ZERO);
+            return Err(SwapError::Io);
+        }
+        let page = self.map.page(pfn.0);
+        page.mapping.store(MAPPING_ANON, Relaxed);
+        page.mapcount.store(0, Relaxed);
+        let cached = self.cache_read_page(entry, pfn)?;
+        self.machine
+            .event(EventKind::SwapIn, entry.slot(), cached.0.into());
+        Ok(cached)
+    }
+}
