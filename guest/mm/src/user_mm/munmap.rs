@@ -43,10 +43,11 @@ impl<M: Machine + 'static> UserMm<M> {
         let mut next = Some(first);
         while let Some(area) = next.filter(|area| area.start < end) {
             let part = area.start.max(start)..area.end.min(end);
-            self.zap(&area, part.clone(), &mut gather);
-            self.tables().free_nodes(part, &room, &mut gather);
+            self.zap(&area, part, &mut gather);
             next = self.tree().find_vma(area.end).map(Area::of);
         }
+        // Not before all entries are empty: areas share nodes.
+        self.tables().free_nodes(start..end, &room, &mut gather);
         gather.finish();
         self.cut(start, end, object);
         let pages = (end - start) >> PAGE_SHIFT;

@@ -95,7 +95,7 @@ impl<M: Machine + 'static> UserMm<M> {
 
 /// Bounds of what is mapped at a fixed address.
 pub(super) fn check_fixed(at: u64, len: u64) -> Result<u64, Errno> {
-    if at > USER_END - len {
+    if len > USER_END || at > USER_END - len {
         Err(Errno::ENOMEM)
     } else if !at.is_multiple_of(PAGE_SIZE) {
         Err(Errno::EINVAL)

@@ -68,7 +68,8 @@ impl<M: Machine + 'static> UserMm<M> {
         }
         if what.old_len >= what.new_len {
             if what.old_len > what.new_len {
-                self.munmap(old + what.new_len, what.old_len - what.new_len)?;
+                let tail = old.checked_add(what.new_len).ok_or(Errno::EINVAL)?;
+                self.munmap(tail, what.old_len - what.new_len)?;
             }
             return Ok(old);
         }
@@ -95,7 +96,7 @@ impl<M: Machine + 'static> UserMm<M> {
         let Some(end) = end.filter(|_| to.is_multiple_of(PAGE_SIZE)) else {
             return Err(Errno::EINVAL);
         };
-        if old + old_len > to && end > old {
+        if old.saturating_add(old_len) > to && end > old {
             return Err(Errno::EINVAL);
         }
         if self.tree().len() + 2 >= MAX_MAP_COUNT - 3 {

@@ -14,8 +14,9 @@ mod oracle;
 mod remaps;
 mod rights;
 mod sweep;
+mod wild;
 
-use super::{Access, FaultSignal, MmapRequest, UserMm};
+use super::{Access, FaultSignal, FileMapping, MmapRequest, UserMm};
 use crate::{
     Mm,
     testing::{TestMachine, boot},

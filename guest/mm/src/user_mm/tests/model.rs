@@ -507,7 +507,7 @@ fn touch(space: &mut Space, files: &mut Files, at: u64, len: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
     #[test]
     fn address_spaces_do_what_a_map_of_pages_does(steps in prop::collection::vec(step(), 1..60)) {
