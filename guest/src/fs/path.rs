@@ -22,6 +22,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) start: &'a Shared<Dentry>,
     /// Number of the process, which /proc/self leads to.
     pub(crate) pid: u32,
+    /// Its program, which /proc/self/exe leads to.
+    pub(crate) exe: Option<&'a Shared<Dentry>>,
 }
 
 /// What the last part of a path is.
@@ -192,7 +194,7 @@ pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], follow: bool) -> Result<
             b"." => (Some(at.clone()), Last::Dot),
             b".." if at.is(origin.root) => (Some(at.clone()), Last::DotDot),
             b".." => (Some(at.parent()), Last::DotDot),
-            _ => (look_up(&at, name, origin.pid)?, Last::Name),
+            _ => (look_up(&at, name, origin)?, Last::Name),
         };
         if let Some(dentry) = &next
             && let Kind::Symlink(target) = &dentry.inode.kind
@@ -223,10 +225,10 @@ pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], follow: bool) -> Result<
 fn look_up(
     directory: &Shared<Dentry>,
     name: &[u8],
-    pid: u32,
+    origin: &Origin<'_>,
 ) -> Result<Option<Shared<Dentry>>, Errno> {
     match &directory.inode.kind {
-        Kind::Proc(node) => proc::look_up(directory, *node, name, pid),
+        Kind::Proc(node) => proc::look_up(directory, *node, name, origin),
         _ => Ok(directory.child(name)),
     }
 }

@@ -117,6 +117,7 @@ impl Ramfs {
             root: &self.root,
             start: &self.root,
             pid: 0,
+            exe: None,
         };
         resolve(&origin, path, true)
     }
@@ -138,6 +139,7 @@ impl Ramfs {
             root: &self.root,
             start: &self.root,
             pid: 0,
+            exe: None,
         };
         resolve(&origin, path, false)
     }

@@ -58,6 +58,8 @@ pub(crate) struct Files {
     chunks: [Option<Shared<Chunk>>; CHUNKS],
     pub(super) root: Shared<Dentry>,
     pub(super) cwd: Shared<Dentry>,
+    /// Its program.
+    pub(super) exe: Option<Shared<Dentry>>,
     pub(super) umask: u32,
     pub(super) partial: Option<Partial>,
 }
@@ -69,6 +71,7 @@ impl Files {
             chunks: [const { None }; CHUNKS],
             cwd: root.clone(),
             root,
+            exe: None,
             umask: 0o022,
             partial: None,
         }
@@ -81,6 +84,7 @@ impl Files {
     pub(crate) fn fork(&self) -> Result<Self, Errno> {
         let mut copy = Self::empty(self.root.clone());
         copy.cwd = self.cwd.clone();
+        copy.exe = self.exe.clone();
         copy.umask = self.umask;
         for (to, from) in copy.chunks.iter_mut().zip(&self.chunks) {
             let Some(from) = from else { continue };
@@ -96,7 +100,7 @@ impl Files {
     }
 
     /// Closes what a new program shall not have.
-    pub(crate) fn close_on_exec(&mut self) {
+    pub(super) fn close_on_exec(&mut self) {
         self.partial = None;
         for index in 0..CHUNKS {
             let bits = match &self.chunks[index] {

@@ -68,6 +68,7 @@ impl Caller<'_> {
             root: &self.files.root,
             start: &start,
             pid: self.pid,
+            exe: self.files.exe.as_ref(),
         };
         if !path.is_empty() && !start.inode.is_dir() {
             return Err(Errno::ENOTDIR);
