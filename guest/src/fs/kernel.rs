@@ -6,7 +6,7 @@ use super::{
     dentry::Dentry,
     inode::Kind,
     object::Shared,
-    path::{Origin, resolve},
+    path::{AtEnd, Origin, resolve},
 };
 use crate::{
     memory::mm,
@@ -54,7 +54,7 @@ pub(crate) fn open_exec(task: &Task, path: &[u8]) -> Result<ExecFile, Errno> {
         pid: task.pid().0,
         exe: files.exe.as_ref(),
     };
-    let dentry = resolve(&origin, path, true)?.existing()?;
+    let dentry = resolve(&origin, path, AtEnd::Follow)?.existing()?;
     match &dentry.inode.kind {
         Kind::Regular(content) if dentry.inode.mode.load(Relaxed) & 0o111 != 0 => Ok(ExecFile {
             content: content.clone(),
