@@ -158,12 +158,12 @@ impl EventClock {
     #[inline]
     #[must_use = "a stop that is not rung is lost"]
     pub fn tick(&self, kind: EventKind, a: u64, b: u64) -> bool {
-        let count = self.count.load(Relaxed) + 1;
+        let count = self.count.load(Relaxed).wrapping_add(1);
         self.count.store(count, Relaxed);
         self.hash
             .store(mix(self.hash.load(Relaxed), kind, a, b), Relaxed);
         let of_kind = &self.by_kind[kind as usize - 1];
-        of_kind.store(of_kind.load(Relaxed) + 1, Relaxed);
+        of_kind.store(of_kind.load(Relaxed).wrapping_add(1), Relaxed);
         count >= self.next_stop.load(Relaxed) && self.is_wanted(count, kind, b)
     }
 

@@ -108,7 +108,7 @@ fn start(
     let name = path.rsplit(|&byte| byte == b'/').next();
     task.set_comm(name.unwrap_or(path));
     if let Some(files) = &mut task.files {
-        files.exec(&file);
+        files.close_on_exec();
     }
     if let Some(old) = old {
         tasks.return_loan(slot, old);
@@ -126,11 +126,13 @@ fn build(
     argv: Strings<'_>,
     envp: Strings<'_>,
 ) -> Result<Loaded, Errno> {
+    let task = tasks.get_mut(slot);
+    let limit = task.stack_limit();
+    let measures = stack::measure(&argv, &envp, task.space.as_mut(), limit)?;
     let image = Image::read(file)?;
     let mut random = [0; 16];
     crate::syscall::fill_random(tasks, &mut random);
     let task = tasks.get_mut(slot);
-    let limit = task.stack_limit();
     let mut space = Space::new(mm()).map_err(|_| Errno::ENOMEM)?;
     let program = load::load(&image, file, &mut space)?;
     let stack = Stack {
@@ -138,6 +140,7 @@ fn build(
         path,
         argv,
         envp,
+        measures,
         random,
         limit,
         executable: image.wants_executable_stack(),

@@ -37,23 +37,38 @@ pub(super) struct Stack<'a> {
     pub(super) path: &'a [u8],
     pub(super) argv: Strings<'a>,
     pub(super) envp: Strings<'a>,
+    /// Of both.
+    pub(super) measures: (Measure, Measure),
     pub(super) random: [u8; 16],
     /// Bytes that the stack may have.
     pub(super) limit: u64,
     pub(super) executable: bool,
 }
 
+/// Measures arguments and environment for a stack of at most `limit` bytes.
+///
+/// # Errors
+/// E2BIG; EFAULT.
+pub(super) fn measure(
+    argv: &Strings<'_>,
+    envp: &Strings<'_>,
+    mut old: Option<&mut Space>,
+    limit: u64,
+) -> Result<(Measure, Measure), Errno> {
+    let limit = (limit / 4).clamp(MIN_STRINGS, MAX_STRINGS);
+    let argv = argv.measure(old.as_deref_mut(), limit)?;
+    let used = argv.bytes + 8 * argv.count;
+    let envp = envp.measure(old, limit - used)?;
+    Ok((argv, envp))
+}
+
 impl Stack<'_> {
     /// Maps the stack and writes it. Returns the stack pointer.
     ///
     /// # Errors
-    /// E2BIG; EFAULT; ENOMEM.
+    /// EFAULT; ENOMEM.
     pub(super) fn build(&self, mut old: Option<&mut Space>, new: &mut Space) -> Result<u64, Errno> {
-        let limit = (self.limit / 4).clamp(MIN_STRINGS, MAX_STRINGS);
-        let argv = self.argv.measure(old.as_deref_mut(), limit)?;
-        let used = argv.bytes + 8 * argv.count;
-        let envp = self.envp.measure(old.as_deref_mut(), limit - used)?;
-
+        let (argv, envp) = self.measures;
         let path_at = USER_END - 8 - (self.path.len() as u64 + 1);
         let env_at = path_at - envp.bytes;
         let arg_at = env_at - argv.bytes;

@@ -10,7 +10,7 @@ pub(super) const PATH_MAX: usize = 4096;
 const MAX_ARG_STRLEN: u64 = 128 << 10;
 
 /// Bytes that are copied at once.
-const CHUNK: usize = 256;
+const CHUNK: usize = 512;
 
 /// A list of strings.
 #[derive(Clone, Copy)]
@@ -141,7 +141,7 @@ fn string_len(space: &mut Space, at: u64) -> Result<u64, Errno> {
         let bytes = CHUNK - from as usize % CHUNK;
         let part = &mut buffer[..bytes];
         space.read(from, part).map_err(|_| Errno::EFAULT)?;
-        if let Some(end) = part.iter().position(|&byte| byte == 0) {
+        if let Some(end) = find_nul(part) {
             return Ok(len + end as u64 + 1);
         }
         len += bytes as u64;
@@ -149,7 +149,43 @@ fn string_len(space: &mut Space, at: u64) -> Result<u64, Errno> {
     Ok(len)
 }
 
+/// Where the first NUL is: eight bytes at a time, as strings can be long.
+fn find_nul(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES << 7;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let has_nul = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        word.wrapping_sub(ONES) & !word & HIGH != 0
+    };
+    let before = 8 * words.iter().position(has_nul).unwrap_or(words.len());
+    let tail = if before == 8 * words.len() {
+        rest
+    } else {
+        &bytes[before..]
+    };
+    let at = tail.iter().position(|&byte| byte == 0)?;
+    Some(before + at)
+}
+
 /// Stores to the new program's memory.
 pub(super) fn store(new: &mut Space, at: u64, bytes: &[u8]) -> Result<(), Errno> {
     new.write(at, bytes).map_err(|_| Errno::ENOMEM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_nul_is_found_wherever_it_is() {
+        for len in 0..40 {
+            let mut bytes = vec![0x80; len];
+            assert_eq!(find_nul(&bytes), None);
+            for at in (0..len).rev() {
+                bytes[at] = 0;
+                assert_eq!(find_nul(&bytes), Some(at), "{len}");
+            }
+        }
+    }
 }

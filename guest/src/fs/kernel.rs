@@ -3,10 +3,8 @@
 use super::{
     Caller, Content, Files, PidFile, Program, Ramfs, Stop, call,
     cpio::Entries,
-    dentry::Dentry,
     inode::Kind,
-    object::Shared,
-    path::{AtEnd, Origin, resolve},
+    path::{Origin, resolve},
 };
 use crate::{
     memory::mm,
@@ -22,15 +20,12 @@ use linux_raw_sys::general as linux;
 use pagelab_abi::{errno::Errno, task::COMM_LEN};
 
 /// A program's file.
-pub(crate) struct ExecFile {
-    content: Content,
-    dentry: Shared<Dentry>,
-}
+pub(crate) struct ExecFile(Content);
 
 impl ExecFile {
     /// Its bytes.
     pub(crate) fn len(&self) -> u64 {
-        mm().file_size(self.content.id())
+        mm().file_size(self.0.id())
     }
 
     /// Fills `buf` from a place in the file on, and says how much of it.
@@ -38,7 +33,7 @@ impl ExecFile {
     /// # Errors
     /// ENOMEM if a page cannot be looked at.
     pub(crate) fn read_at(&self, at: u64, buf: &mut [u8]) -> Result<usize, Errno> {
-        Ok(mm().file_read(self.content.id(), at, buf))
+        Ok(mm().file_read(self.0.id(), at, buf))
     }
 }
 
@@ -52,14 +47,12 @@ pub(crate) fn open_exec(task: &Task, path: &[u8]) -> Result<ExecFile, Errno> {
         root: &files.root,
         start: &files.cwd,
         pid: task.pid().0,
-        exe: files.exe.as_ref(),
     };
-    let dentry = resolve(&origin, path, AtEnd::Follow)?.existing()?;
+    let dentry = resolve(&origin, path, true)?.existing()?;
     match &dentry.inode.kind {
-        Kind::Regular(content) if dentry.inode.mode.load(Relaxed) & 0o111 != 0 => Ok(ExecFile {
-            content: content.clone(),
-            dentry: dentry.clone(),
-        }),
+        Kind::Regular(content) if dentry.inode.mode.load(Relaxed) & 0o111 != 0 => {
+            Ok(ExecFile(content.clone()))
+        }
         _ => Err(Errno::EACCES),
     }
 }
@@ -79,12 +72,6 @@ impl Files {
     /// ENOMEM.
     pub(crate) fn new(ramfs: &Ramfs) -> Result<Self, Errno> {
         ramfs.first_files()
-    }
-
-    /// A new program begins: what it shall not have is closed.
-    pub(crate) fn exec(&mut self, file: &ExecFile) {
-        self.exe = Some(file.dentry.clone());
-        self.close_on_exec();
     }
 }
 

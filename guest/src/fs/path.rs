@@ -22,8 +22,6 @@ pub(crate) struct Origin<'a> {
     pub(crate) start: &'a Shared<Dentry>,
     /// Number of the process, which /proc/self leads to.
     pub(crate) pid: u32,
-    /// Its program, which /proc/self/exe leads to.
-    pub(crate) exe: Option<&'a Shared<Dentry>>,
 }
 
 /// What the last part of a path is.
@@ -35,21 +33,6 @@ pub(crate) enum Last {
     Dot,
     /// `..`.
     DotDot,
-}
-
-/// What is to be done with a symbolic link at a path's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AtEnd {
-    /// It is followed.
-    Follow,
-    /// It is what is looked for, unless a slash comes after it.
-    Keep,
-    /// It is a name, which is to come or go: whatever comes after it, and even if it is no directory.
-    Name,
-    /// It is followed, and a file is made there: no slash may come after it.
-    Create,
-    /// A file is made there, and nothing may be there: no slash may come after it.
-    CreateNew,
 }
 
 /// Where a path leads.
@@ -162,12 +145,13 @@ impl Walk<'_> {
     }
 }
 
-/// Walks a path.
+/// Walks a path. A symbolic link at its end is followed if `follow` says so, or if a slash comes
+/// after it.
 ///
 /// # Errors
 /// ENOENT if a directory on the way is missing, or the path is empty; ENOTDIR, ELOOP, ENAMETOOLONG,
-/// ENOMEM; EISDIR if a file shall be made and a slash is behind its name.
-pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], at_end: AtEnd) -> Result<Resolved, Errno> {
+/// ENOMEM.
+pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], follow: bool) -> Result<Resolved, Errno> {
     if path.is_empty() {
         return Err(Errno::ENOENT);
     }
@@ -203,22 +187,16 @@ pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], at_end: AtEnd) -> Result
             return Err(Errno::ENOTDIR);
         }
         let (is_last, has_slash) = walk.rest();
-        let creates = matches!(at_end, AtEnd::Create | AtEnd::CreateNew);
-        if is_last && has_slash && creates {
-            return Err(Errno::EISDIR);
-        }
         let name = &resolved.name[..len];
         let (next, last) = match name {
             b"." => (Some(at.clone()), Last::Dot),
             b".." if at.is(origin.root) => (Some(at.clone()), Last::DotDot),
             b".." => (Some(at.parent()), Last::DotDot),
-            _ => (look_up(&at, name, origin)?, Last::Name),
+            _ => (look_up(&at, name, origin.pid)?, Last::Name),
         };
         if let Some(dentry) = &next
             && let Kind::Symlink(target) = &dentry.inode.kind
-            && (!is_last
-                || matches!(at_end, AtEnd::Follow | AtEnd::Create)
-                || has_slash && at_end == AtEnd::Keep)
+            && (!is_last || follow || has_slash)
         {
             walk.follow(dentry.inode.clone(), target.is_empty())?;
             if target.first() == Some(&b'/') {
@@ -227,8 +205,7 @@ pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], at_end: AtEnd) -> Result
             continue;
         }
         if is_last {
-            let is_file = next.as_ref().is_some_and(|it| !it.inode.is_dir());
-            if has_slash && is_file && at_end != AtEnd::Name {
+            if has_slash && next.as_ref().is_some_and(|it| !it.inode.is_dir()) {
                 return Err(Errno::ENOTDIR);
             }
             resolved.len = len;
@@ -246,10 +223,10 @@ pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], at_end: AtEnd) -> Result
 fn look_up(
     directory: &Shared<Dentry>,
     name: &[u8],
-    origin: &Origin<'_>,
+    pid: u32,
 ) -> Result<Option<Shared<Dentry>>, Errno> {
     match &directory.inode.kind {
-        Kind::Proc(node) => proc::look_up(directory, *node, name, origin),
+        Kind::Proc(node) => proc::look_up(directory, *node, name, pid),
         _ => Ok(directory.child(name)),
     }
 }

@@ -9,7 +9,7 @@ use super::{
     inode::{Content, Inode, Kind},
     memory::mm,
     object::{Bytes, Shared},
-    path::{AtEnd, Last, Origin, Resolved, resolve},
+    path::{Last, Origin, Resolved, resolve},
     proc::ProcNode,
     table::Files,
 };
@@ -117,9 +117,8 @@ impl Ramfs {
             root: &self.root,
             start: &self.root,
             pid: 0,
-            exe: None,
         };
-        resolve(&origin, path, AtEnd::Follow)
+        resolve(&origin, path, true)
     }
 
     /// Where a new name belongs. Directories on the way that are missing are made, as an archive
@@ -139,9 +138,8 @@ impl Ramfs {
             root: &self.root,
             start: &self.root,
             pid: 0,
-            exe: None,
         };
-        resolve(&origin, path, AtEnd::Keep)
+        resolve(&origin, path, false)
     }
 
     /// Makes what an entry says. As Linux's own unpacking does it, a later entry takes the place of

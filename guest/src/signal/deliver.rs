@@ -106,7 +106,7 @@ fn stop(tasks: &mut Tasks, slot: Slot, signal: u32) {
 
 /// One line about a process that an exception has killed, as Linux prints one.
 fn report(task: &Task, info: Info) {
-    if info.trap().is_some() {
+    if info.is_trap() {
         log::warn!("{}", Report { task, info });
     }
 }
@@ -121,7 +121,7 @@ impl fmt::Display for Report<'_> {
         let comm = self.task.comm();
         let comm = comm.split(|&byte| byte == 0).next().unwrap_or(&[]);
         let comm = core::str::from_utf8(comm).unwrap_or("?");
-        let trap = self.info.trap().unwrap_or_default();
+        let trap = &self.task.signals.last_trap;
         let regs = &self.task.context.regs;
         write!(
             f,

@@ -1,6 +1,6 @@
 //! What a handler finds on its stack: Linux's `struct rt_sigframe` on x86-64, and the way back.
 
-use super::{AltStack, Info, SigSet, Signals, action::Action};
+use super::{AltStack, Info, LastTrap, SigSet, Signals, action::Action};
 use crate::{
     arch::{
         trap::TrapFrame,
@@ -149,7 +149,7 @@ pub(super) fn push(
         uc_flags: UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS,
         uc_link: 0,
         stack: stack_of(&alt, regs.rsp),
-        context: context_of(regs, info, mask, fpstate),
+        context: context_of(regs, &signals.last_trap, mask, fpstate),
         mask: mask.0,
         info: info.to_siginfo(),
     };
@@ -202,8 +202,7 @@ pub(crate) fn stack_of(alt: &AltStack, sp: u64) -> StackT {
     }
 }
 
-fn context_of(regs: &TrapFrame, info: Info, mask: SigSet, fpstate: u64) -> SigContext {
-    let trap = info.trap().unwrap_or_default();
+fn context_of(regs: &TrapFrame, trap: &LastTrap, mask: SigSet, fpstate: u64) -> SigContext {
     SigContext {
         r8: regs.r8,
         r9: regs.r9,
@@ -227,8 +226,8 @@ fn context_of(regs: &TrapFrame, info: Info, mask: SigSet, fpstate: u64) -> SigCo
         gs: 0,
         fs: 0,
         ss: USER_DS as u16,
-        err: trap.error.into(),
-        trapno: trap.number.into(),
+        err: trap.error,
+        trapno: trap.number,
         oldmask: mask.0,
         cr2: trap.address,
         fpstate,

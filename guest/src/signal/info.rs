@@ -16,8 +16,8 @@ pub(crate) struct Info {
     code: i32,
     /// What the rest of `siginfo_t` says.
     detail: Detail,
-    /// The exception that raised it.
-    trap: Option<TrapInfo>,
+    /// An exception raised it.
+    is_trap: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +31,13 @@ enum Detail {
     Child(u32, u32),
 }
 
-/// What the frame says of an exception.
+/// The last exception of a process: what the frame of any handler says of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct TrapInfo {
-    pub(super) number: u8,
-    pub(super) error: u32,
-    pub(super) address: u64,
+pub(crate) struct LastTrap {
+    pub(crate) number: u64,
+    pub(crate) error: u64,
+    /// Address of the last page fault.
+    pub(crate) address: u64,
 }
 
 impl Info {
@@ -44,7 +45,7 @@ impl Info {
         signal: 0,
         code: 0,
         detail: Detail::None,
-        trap: None,
+        is_trap: false,
     };
 
     /// An instruction raised it: si_code, and si_addr.
@@ -53,7 +54,7 @@ impl Info {
             signal,
             code,
             detail: Detail::Fault(address),
-            trap: None,
+            is_trap: false,
         }
     }
 
@@ -72,7 +73,7 @@ impl Info {
             signal,
             code: SI_USER,
             detail: Detail::Sender(sender.0),
-            trap: None,
+            is_trap: false,
         }
     }
 
@@ -91,25 +92,21 @@ impl Info {
             signal: linux::SIGCHLD,
             code,
             detail: Detail::Child(child.0, status),
-            trap: None,
+            is_trap: false,
         }
     }
 
-    /// The same, with the exception that raised it.
-    pub(crate) fn trapped(self, vector: u64, error: u64, address: u64) -> Self {
-        let trap = TrapInfo {
-            number: vector as u8,
-            error: error as u32,
-            address,
-        };
+    /// The same, raised by an exception.
+    pub(super) fn of_trap(self) -> Self {
         Self {
-            trap: Some(trap),
+            is_trap: true,
             ..self
         }
     }
 
-    pub(super) fn trap(&self) -> Option<TrapInfo> {
-        self.trap
+    /// Whether an exception raised it.
+    pub(super) fn is_trap(&self) -> bool {
+        self.is_trap
     }
 
     /// As a program reads it.

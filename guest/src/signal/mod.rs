@@ -16,8 +16,8 @@ pub(crate) use action::RawAction;
 use action::{Action, Disposition};
 pub(crate) use deliver::deliver;
 pub(crate) use frame::{StackT, sigreturn, stack_of};
-pub(crate) use info::{Info, child_code};
-pub(crate) use send::{force, send, send_child, send_kernel, send_kill};
+pub(crate) use info::{Info, LastTrap, child_code};
+pub(crate) use send::{force, force_trap, send, send_child, send_kernel, send_kill};
 pub(crate) use set::{NSIG, SigSet};
 
 use linux_raw_sys::general as linux;
@@ -56,6 +56,7 @@ pub(crate) struct Signals {
     /// Of the pending ones, by number, less one.
     infos: [Info; NSIG],
     pub(crate) alt_stack: AltStack,
+    last_trap: LastTrap,
     /// Pending ones that are not blocked, or a mask to restore: looked at after each trap.
     has_work: bool,
     /// The signal that stopped it, or 0 if it goes on: what its parent has not been told.
@@ -72,6 +73,7 @@ impl Signals {
             pending: SigSet::EMPTY,
             infos: [Info::NONE; NSIG],
             alt_stack: AltStack::NONE,
+            last_trap: LastTrap::default(),
             has_work: false,
             stop_news: None,
         }
@@ -83,6 +85,7 @@ impl Signals {
             actions: self.actions,
             blocked: self.blocked,
             alt_stack: self.alt_stack,
+            last_trap: self.last_trap,
             ..Self::new()
         }
     }

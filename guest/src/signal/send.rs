@@ -1,7 +1,7 @@
 //! From a sender to the pending ones.
 
 use super::{
-    Info, SigSet,
+    Info, LastTrap, SigSet,
     action::{Default, Disposition, default_of},
 };
 use crate::task::{Pid, Task, WaitFor};
@@ -62,6 +62,23 @@ pub(crate) fn force(task: &mut Task, info: &Info) {
     signals.pending.insert(signal);
     signals.infos[signal as usize - 1] = *info;
     signals.recalculate();
+}
+
+/// As [`force`], for an exception. `address` is that of a page fault.
+pub(crate) fn force_trap(
+    task: &mut Task,
+    info: Info,
+    number: u64,
+    error: u64,
+    address: Option<u64>,
+) {
+    let last = &mut task.signals.last_trap;
+    *last = LastTrap {
+        number,
+        error,
+        address: address.unwrap_or(last.address),
+    };
+    force(task, &info.of_trap());
 }
 
 /// From the kernel itself.

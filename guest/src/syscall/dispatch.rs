@@ -3,8 +3,8 @@
 use super::{Args, Flow, Outcome, futex, identity, memory, process, signals, system, time};
 use crate::{
     fs,
-    memory::mm,
-    task::{Slot, Tasks, WaitFor},
+    machine::Guest,
+    task::{Slot, Task, Tasks, WaitFor},
 };
 use linux_raw_sys::general as nr;
 use pagelab_abi::{errno::Errno, event::EventKind};
@@ -13,25 +13,24 @@ use pagelab_mm::machine::Machine;
 /// Bytes of the `syscall` instruction.
 const SYSCALL_LEN: u64 = 2;
 
-/// Makes the system call that a task's registers ask for.
-#[inline]
+/// Begins the system call that a task's registers ask for. True if that was all.
+#[inline(always)]
+pub(crate) fn quick(task: &mut Task) -> bool {
+    let regs = &mut task.context.regs;
+    let number = regs.rax as u32;
+    Guest.event(EventKind::Syscall, number.into(), regs.rdi);
+    task.count_syscall();
+    let Some(value) = identity::quick(task, number) else {
+        return false;
+    };
+    task.context.regs.rax = value;
+    true
+}
+
+/// Makes a system call that [`quick`] has begun.
 pub(crate) fn dispatch(tasks: &mut Tasks, slot: Slot) -> Flow {
     let task = tasks.get_mut(slot);
     let number = task.context.regs.rax as u32;
-    let first = task.context.regs.rdi;
-    mm().machine()
-        .event(EventKind::Syscall, number.into(), first);
-    task.count_syscall();
-    if let Some(value) = identity::quick(task, number) {
-        task.context.regs.rax = value;
-        return Flow::Continue;
-    }
-    slow(tasks, slot, number)
-}
-
-#[inline(never)]
-fn slow(tasks: &mut Tasks, slot: Slot, number: u32) -> Flow {
-    let task = tasks.get_mut(slot);
     let regs = &task.context.regs;
     let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
     let again = task.restart.take().is_some();
@@ -65,7 +64,7 @@ fn slow(tasks: &mut Tasks, slot: Slot, number: u32) -> Flow {
     Flow::Continue
 }
 
-impl crate::task::Task {
+impl Task {
     /// Goes back to the system call, so that it is made again.
     fn make_again(&mut self, number: u32) {
         self.context.regs.rip -= SYSCALL_LEN;

@@ -14,7 +14,7 @@ mod system;
 mod time;
 pub(crate) mod user;
 
-pub(crate) use dispatch::{dispatch, interrupted, is_restarted};
+pub(crate) use dispatch::{dispatch, interrupted, is_restarted, quick};
 pub(crate) use system::fill_random;
 
 use crate::task::WaitFor;

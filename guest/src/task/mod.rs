@@ -208,7 +208,7 @@ impl Task {
 
     pub(crate) fn count_syscall(&self) {
         let calls = self.shared.syscalls.load(Relaxed);
-        self.shared.syscalls.store(calls + 1, Relaxed);
+        self.shared.syscalls.store(calls.wrapping_add(1), Relaxed);
     }
 
     /// Bytes that its stack may have.

@@ -9,6 +9,7 @@ use crate::{
 };
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::task::TaskState;
+use x86_64::instructions::interrupts;
 
 /// Traps after which another task gets its turn.
 const SHARE: u32 = 512;
@@ -32,14 +33,15 @@ impl Tasks {
 
     /// Runs a task until it is another's turn.
     fn turn(&mut self, slot: Slot) {
-        for _ in 0..SHARE {
+        let mut left = SHARE;
+        while left > 0 {
             if self.get(slot).signals.has_work() {
                 let flow = signal::deliver(self, slot);
                 if flow == Flow::Gone || self.get(slot).state() != TaskState::Running {
                     return;
                 }
             }
-            let flow = match user::enter(&mut self.get_mut(slot).context) {
+            let flow = match self.get_mut(slot).run_ring3(&mut left) {
                 Trap::Syscall => syscall::dispatch(self, slot),
                 other => self.trap(slot, other),
             };
@@ -164,6 +166,25 @@ impl Tasks {
 }
 
 impl Task {
+    /// Enters ring 3 until there is a trap that takes more than a look at the task, or `left`, which
+    /// each trap counts against, is 0.
+    fn run_ring3(&mut self, left: &mut u32) -> Trap {
+        // What the host raises meanwhile arrives when interrupts are on again.
+        interrupts::disable();
+        let trap = loop {
+            let trap = user::enter(&mut self.context);
+            *left -= 1;
+            if trap != Trap::Syscall || !syscall::quick(self) {
+                break trap;
+            }
+            if *left == 0 {
+                break Trap::None;
+            }
+        };
+        interrupts::enable();
+        trap
+    }
+
     /// Waits. The system call is made again when the wait is over.
     pub(crate) fn wait_for(&mut self, what: WaitFor) {
         self.waits_for = Some(what);

@@ -17,6 +17,7 @@ mod vector {
     pub(super) const INVALID_OPCODE: u64 = 6;
     pub(super) const SEGMENT_NOT_PRESENT: u64 = 11;
     pub(super) const STACK_SEGMENT: u64 = 12;
+    pub(super) const PAGE_FAULT: u64 = 14;
     pub(super) const X87: u64 = 16;
     pub(super) const ALIGNMENT_CHECK: u64 = 17;
     pub(super) const SIMD: u64 = 19;
@@ -35,8 +36,8 @@ impl Tasks {
     /// Handles a trap of a task.
     pub(super) fn trap(&mut self, slot: Slot, trap: Trap) -> Flow {
         match trap {
-            // The safe point serves it.
-            Trap::Interrupt | Trap::Syscall => Flow::Continue,
+            // The safe point serves an interrupt.
+            Trap::Interrupt | Trap::None | Trap::Syscall => Flow::Continue,
             Trap::PageFault { address, code } => self.page_fault(slot, address, code),
             Trap::Exception { vector, code } => self.exception(slot, vector, code),
         }
@@ -58,7 +59,7 @@ impl Tasks {
             }
             _ => Info::fault(fault.signo(), fault.code(), fault.address()),
         };
-        signal::force(task, &info.trapped(14, code, address));
+        signal::force_trap(task, info, vector::PAGE_FAULT, code, Some(address));
         Flow::Continue
     }
 
@@ -76,7 +77,7 @@ impl Tasks {
             // General protection, and whatever else a program can raise.
             _ => Info::kernel(linux::SIGSEGV),
         };
-        signal::force(task, &info.trapped(number, error, 0));
+        signal::force_trap(task, info, number, error, None);
         Flow::Continue
     }
 }

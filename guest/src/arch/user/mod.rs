@@ -17,7 +17,6 @@ use super::{
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use x86_64::{
     PhysAddr, VirtAddr,
-    instructions::interrupts,
     registers::{
         control::{Cr2, Cr3, Cr3Flags},
         model_specific::{FsBase, Msr},
@@ -87,6 +86,8 @@ pub(crate) enum Trap {
     },
     /// A line was raised, and has been noted.
     Interrupt,
+    /// All has been done about it.
+    None,
 }
 
 unsafe extern "C" {
@@ -154,24 +155,29 @@ pub(crate) unsafe fn load_space(pgd: u64) {
     unsafe { Cr3::write(frame, Cr3Flags::empty()) };
 }
 
-/// Runs ring 3 until it traps. The context is the one that was [`resume`]d last, and RIP is below
-/// [`TASK_SIZE`].
-#[inline]
+/// Runs ring 3 until it traps, with interrupts off, and leaves them so. The context is the one that
+/// was [`resume`]d last, and RIP is below [`TASK_SIZE`].
+#[inline(always)]
 pub(crate) fn enter(context: &mut UserContext) -> Trap {
     debug_assert!(context.regs.rip < TASK_SIZE);
-    interrupts::disable();
-    // SAFETY: `user.s` saves the registers of the calling convention; the frame's selectors and
-    // flags are ring 3's, as only this module and `set_rflags` write them.
-    unsafe { user_enter(&raw mut context.regs) };
+    let frame = &raw mut context.regs;
+    // SAFETY: `user.s` keeps RBP and RBX and comes back with its stack as it was; the frame's
+    // selectors and flags are ring 3's, as only this module and `set_rflags` write them.
+    unsafe {
+        core::arch::asm!(
+            "call {enter}",
+            enter = sym user_enter,
+            inlateout("rdi") frame => _,
+            lateout("rax") _, lateout("rcx") _, lateout("rdx") _, lateout("rsi") _,
+            lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
+            lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
+        );
+    }
     let regs = &mut context.regs;
     if regs.vector == SYSCALL_VECTOR {
-        interrupts::enable();
         return Trap::Syscall;
     }
-    // Before anything else can fault.
-    let address = Cr2::read_raw();
-    interrupts::enable();
-    trapped(regs, address)
+    trapped(regs, Cr2::read_raw())
 }
 
 fn trapped(regs: &mut TrapFrame, address: u64) -> Trap {

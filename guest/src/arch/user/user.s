@@ -10,13 +10,9 @@
 .text
 .balign 16
 .global user_enter
-user_enter:                     # (TrapFrame *frame), interrupts off
+user_enter:                     # (TrapFrame *frame), interrupts off; keeps RBP and RBX only
     push rbp
     push rbx
-    push r12
-    push r13
-    push r14
-    push r15
     mov [user_kernel_stack], rsp
     mov [user_frame], rdi
     mov rsp, rdi
@@ -43,10 +39,6 @@ user_enter:                     # (TrapFrame *frame), interrupts off
 user_leave:                     # from trap_common and syscall_entry, with the frame complete
     cld
     mov rsp, [user_kernel_stack]
-    pop r15
-    pop r14
-    pop r13
-    pop r12
     pop rbx
     pop rbp
     ret

@@ -7,7 +7,7 @@ use crate::fs::{
     inode::{Content, Inode, Kind},
     memory::mm,
     object::Shared,
-    path::AtEnd,
+    path::Last,
     pipe::{End, Pipe},
     proc,
     transfer::Answer,
@@ -34,11 +34,9 @@ pub(super) fn openat(
 ) -> Answer {
     let path = caller.program.path(path)?;
     let flags = checked(flags as u32)?;
-    // First, so that nothing is made in vain.
-    let fd = caller.files.reserve(0, caller.nofile)?;
     let file = caller.open(dirfd, &path, flags, mode as u32)?;
     let closes = flags & linux::O_CLOEXEC != 0;
-    drop(caller.files.put(fd, file, closes)?);
+    let fd = caller.files.add(file, 0, caller.nofile, closes)?;
     Ok(fd.into())
 }
 
@@ -68,13 +66,10 @@ impl Caller<'_> {
         let creates = flags & linux::O_CREAT != 0;
         let is_exclusive = creates && flags & linux::O_EXCL != 0;
         let follow = flags & linux::O_NOFOLLOW == 0 && !is_exclusive;
-        let at_end = match (creates, follow) {
-            (true, true) => AtEnd::Create,
-            (true, false) => AtEnd::CreateNew,
-            (false, true) => AtEnd::Follow,
-            (false, false) => AtEnd::Keep,
-        };
-        let resolved = self.walk(dirfd, path, at_end)?;
+        let resolved = self.walk(dirfd, path, follow)?;
+        if creates && resolved.has_slash && resolved.last == Last::Name {
+            return Err(Errno::EISDIR);
+        }
         match &resolved.found {
             Some(_) if is_exclusive => Err(Errno::EEXIST),
             Some(dentry) => {
@@ -85,11 +80,7 @@ impl Caller<'_> {
                 let dentry = self.create(&resolved, mode)?;
                 // What was just made is open for all that was asked.
                 let opened = OpenFile::behind(&dentry.inode.kind).ok_or(Errno::ENXIO)?;
-                let file = OpenFile::create(opened, dentry.clone(), flags);
-                if file.is_err() {
-                    dentry.remove();
-                }
-                file
+                OpenFile::create(opened, dentry, flags)
             }
             None => Err(Errno::ENOENT),
         }

@@ -5,7 +5,6 @@ use crate::fs::{
     file::Opened,
     inode::{Inode, Kind},
     memory::mm,
-    path::AtEnd,
     transfer::{Answer, MAX_SIZE},
 };
 use core::sync::atomic::Ordering::Relaxed;
@@ -62,7 +61,7 @@ pub(super) fn truncate(caller: &mut Caller<'_>, path: u64, size: u64) -> Answer 
     if size > MAX_SIZE {
         return Err(Errno::EINVAL.into());
     }
-    let dentry = caller.walk_at(AT_FDCWD, path, AtEnd::Follow)?.existing()?;
+    let dentry = caller.walk_at(AT_FDCWD, path, true)?.existing()?;
     if dentry.inode.is_dir() {
         return Err(Errno::EISDIR.into());
     }

@@ -5,7 +5,6 @@ use crate::fs::{
     clock,
     inode::{Inode, Kind},
     memory::mm,
-    path::AtEnd,
     transfer::Answer,
 };
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -244,7 +243,7 @@ pub(super) fn faccessat(
 }
 
 pub(super) fn fchmodat(caller: &mut Caller<'_>, dirfd: u64, path: u64, mode: u64) -> Answer {
-    let dentry = caller.walk_at(dirfd, path, AtEnd::Follow)?.existing()?;
+    let dentry = caller.walk_at(dirfd, path, true)?.existing()?;
     set_mode(&dentry.inode, mode)
 }
 
