@@ -2,7 +2,9 @@
 
 use crate::{
     arch::{kmap, layout::PAGE_SIZE},
-    doorbell, root,
+    doorbell,
+    drivers::block,
+    root,
 };
 use core::{
     ptr::NonNull,
@@ -13,7 +15,10 @@ use pagelab_abi::{
     event::EventKind,
     platform::{DIRECT_MAP, Doorbell},
 };
-use pagelab_mm::machine::Machine;
+use pagelab_mm::{
+    Pfn,
+    machine::{Machine, SwapIoError},
+};
 use x86_64::{VirtAddr, instructions::tlb};
 
 /// This kernel's machine: one CPU, a direct map, kmap windows, the doorbell.
@@ -86,6 +91,18 @@ impl Machine for Guest {
 
     fn kernel_pgd(&self) -> Option<u64> {
         Some(kernel_pgd())
+    }
+
+    fn swap_pages(&self) -> u64 {
+        block::swap_pages()
+    }
+
+    fn swap_read(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
+        block::swap_read(slot, Pfn(pfn)).map_err(|_| SwapIoError)
+    }
+
+    fn swap_write(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
+        block::swap_write(slot, Pfn(pfn)).map_err(|_| SwapIoError)
     }
 
     #[inline]

@@ -65,6 +65,12 @@ fn kernel_main(mm: &'static Memory, cmdline: &Cmdline<'_>) -> ! {
     let windows = || paging::device_windows(devices.iter().map(|device| device.window.clone()));
     balloon::probe(devices, windows());
     block::probe(devices, windows(), cmdline.swap);
+    if block::swap_pages() > 0 {
+        match mm.swapon() {
+            Ok(slots) => log::info!("swap: {slots} slots"),
+            Err(error) => log::warn!("swap: {error}"),
+        }
+    }
     if cmdline.workload == WORKLOAD {
         program::init().unwrap_or_else(|error| unfit(&error));
     }

@@ -118,6 +118,82 @@ fn every_injected_error_is_seen_by_the_guest_and_survived() {
     }
 }
 
+/// Runs the workload `swapping` with more arguments.
+fn swapping(arguments: &[&str]) -> Value {
+    let mut all = vec!["--workload", "swapping", "--memory", "64M"];
+    all.extend(arguments);
+    report(&all)
+}
+
+#[test]
+fn pages_go_to_slots_and_come_back() {
+    if !kvm() {
+        return;
+    }
+    // Plenty of slots, and so few that swap is full again and again.
+    for size in ["256M", "256K"] {
+        let report = swapping(&["--swap", size]);
+        assert_eq!(report["verdict"], "held", "{size}: {report:#}");
+        let writes = u64_at(&report, "/swap/guest/writes");
+        let reads = u64_at(&report, "/swap/guest/reads");
+        assert!(writes > 300 && reads > 200, "{size}: {writes} {reads}");
+        assert!(u64_at(&report, "/workload/checks") >= reads);
+    }
+    let hash = || swapping(&["--swap", "256K", "--seed", "3"])["trace_hash"].clone();
+    assert_eq!(hash(), hash());
+}
+
+#[test]
+fn the_slots_survive_errors_of_the_device_and_failed_allocations() {
+    if !kvm() {
+        return;
+    }
+    for (fault, absorbs, reports) in [
+        ("swap_io,nth=9", true, false),
+        ("swap_io,probability=30", true, true),
+        ("swap_io,rw=read,probability=40", true, true),
+        ("swap_io,rw=write,probability=100,times=12", true, true),
+    ] {
+        let report = swapping(&["--swap", "16M", "--fault", fault]);
+        assert_eq!(report["verdict"], "held", "{fault}: {report:#}");
+        let injected = u64_at(injector(&report), "/injected");
+        let errors = u64_at(&report, "/swap/guest/read_errors")
+            + u64_at(&report, "/swap/guest/write_errors");
+        assert_eq!(errors, injected, "{fault}");
+        assert_eq!(u64_at(injector(&report), "/absorbed") > 0, absorbs);
+        assert_eq!(u64_at(injector(&report), "/reported") > 0, reports);
+    }
+    let fault = "fail_page_alloc,probability=20";
+    let report = swapping(&["--swap", "16M", "--fault", fault]);
+    assert_eq!(report["verdict"], "held", "{report:#}");
+    assert!(u64_at(&report, "/workload/pages_failed") > 50, "{report:#}");
+}
+
+#[test]
+fn the_slots_are_audited_in_the_midst_of_it_and_show_in_meminfo() {
+    if !kvm() {
+        return;
+    }
+    let at = [
+        "--swap",
+        "16M",
+        "--stop-at",
+        "swap_out,nth=200",
+        "--inspect",
+        "meminfo",
+    ];
+    let report = swapping(&at);
+    assert_eq!(report["verdict"], "held", "{report:#}");
+    let text = report["views"][0]["text"].as_str().unwrap();
+    assert!(text.contains("SwapTotal:         16380 kB"), "{text}");
+    let free = text.lines().find(|line| line.starts_with("SwapFree:"));
+    assert!(!free.unwrap().contains(" 16380 kB"), "{text}");
+    let audits = report["audits"].as_array().unwrap();
+    let slots = |audit: &&Value| audit["name"] == "swap-slots" && audit["moment"] == "stop";
+    let found = audits.iter().find(slots).expect("the slots are audited");
+    assert_eq!(found["outcome"], "held");
+}
+
 #[test]
 fn an_error_at_an_event_ends_with_the_last_phase() {
     if !kvm() {

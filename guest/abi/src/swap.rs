@@ -141,6 +141,8 @@ pub struct SwapIo {
     /// Errors that reached the workload, be it as an error or as a signal; the others were coped with
     /// below it.
     pub reported: AtomicU64,
+    /// Entries that lead to swap and are in no page table, but with the kernel's own workload.
+    pub held: AtomicU64,
 }
 
 impl SwapIo {
@@ -155,6 +157,7 @@ impl SwapIo {
             write_errors: AtomicU64::new(0),
             flush_errors: AtomicU64::new(0),
             reported: AtomicU64::new(0),
+            held: AtomicU64::new(0),
         }
     }
 }

@@ -48,7 +48,7 @@ impl Workload {
 }
 
 /// All workloads.
-pub const WORKLOADS: [Workload; 16] = [
+pub const WORKLOADS: [Workload; 17] = [
     Workload::phased(
         "default",
         "buddy, slab and kmalloc in mixed sizes, under pressure and faults",
@@ -75,6 +75,10 @@ pub const WORKLOADS: [Workload; 16] = [
     Workload::new(
         "swap",
         "pages written to the swap device and verified when they come back",
+    ),
+    Workload::new(
+        "swapping",
+        "pages that go to swap slots, are shared there, and come back",
     ),
     Workload::test(
         "access",

@@ -2,7 +2,7 @@
 //! them.
 //!
 //! * [`mix`]: the steps of most of them; [`pages`] and [`objects`]: what a step can allocate.
-//! * [`mod@storm`]: memory filled to the brim. [`mod@swap`]: the swap device. [`fatal`]: ways to die.
+//! * [`mod@storm`]: memory filled to the brim. [`mod@swap`]: the swap device; [`swapping`]: its slots. [`fatal`]: ways to die.
 //! * [`content`]: patterns that are written and verified. [`rng`]: the seed's randomness.
 
 mod content;
@@ -14,6 +14,7 @@ mod pages;
 pub(crate) mod rng;
 mod storm;
 mod swap;
+mod swapping;
 
 use crate::{
     cmdline::Cmdline,
@@ -60,7 +61,8 @@ pub(crate) fn run(mm: &'static Memory, cmdline: &Cmdline<'_>) -> Result<bool, Un
         "kmalloc" => [0, 0, 0, 1],
         "storm" => return Ok(storm(mm, seed, storm::any)),
         "oom" => return Ok(storm(mm, seed, storm::everything)),
-        "swap" => return Ok(swap_device(mm, seed)),
+        "swap" => return Ok(swap_device(mm, seed, swap::run)),
+        "swapping" => return Ok(swap_device(mm, seed, swapping::run)),
         "access" => {
             progress().phase.store(Phase::Workload as u32, Relaxed);
             return Ok(crate::access::run(mm, seed));
@@ -116,11 +118,11 @@ fn storm(mm: &'static Memory, seed: u64, gfp: fn(&mut Rng) -> pagelab_abi::gfp::
     finish(mm, &start)
 }
 
-/// The swap device, without a memory manager above it: the first phase only.
-fn swap_device(mm: &'static Memory, seed: u64) -> bool {
+/// The swap device, without a memory manager above it or with: the first phase only.
+fn swap_device(mm: &'static Memory, seed: u64, run: fn(&Memory, &mut Rng) -> bool) -> bool {
     let start = Inventory::of(mm);
     begin(mm, Phase::Workload);
-    let held = swap::run(mm, &mut Rng::new(seed));
+    let held = run(mm, &mut Rng::new(seed));
     begin(mm, Phase::Teardown);
     finish(mm, &start) && held
 }

@@ -98,11 +98,11 @@ fn read(mm: &Memory, slot: u64, stamp: u64) {
 }
 
 /// What a word of a page has to be: no two words of a page are the same, and no two pages.
-fn expected(slot: u64, stamp: u64, index: usize) -> u64 {
+pub(super) fn expected(slot: u64, stamp: u64, index: usize) -> u64 {
     word(slot * WORDS as u64 + index as u64, stamp, index)
 }
 
-fn alloc(mm: &Memory) -> Option<Pfn> {
+pub(super) fn alloc(mm: &Memory) -> Option<Pfn> {
     let pfn = mm.alloc_pages(Gfp::HIGHUSER_MOVABLE, Order::ZERO).ok();
     count(match pfn {
         Some(_) => &progress().pages_ok,
@@ -124,7 +124,7 @@ fn survived(done: Result<(), DiskError>) {
 }
 
 /// Whether `act` says so of every word of a frame that is written.
-fn with_words(mm: &Memory, pfn: Pfn, act: impl Fn(*mut u64, usize) -> bool) -> bool {
+pub(super) fn with_words(mm: &Memory, pfn: Pfn, act: impl Fn(*mut u64, usize) -> bool) -> bool {
     let Some(window) = mm.machine().kmap_local(pfn.0) else {
         // All windows are open: the workload itself leaks them.
         checked(false);

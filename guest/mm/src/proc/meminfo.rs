@@ -23,7 +23,7 @@ pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result 
     line("MemAvailable:", available(mm, reclaimable))?;
     line("Buffers:", 0)?;
     line("Cached:", pages(NodeStat::FilePages))?;
-    line("SwapCached:", 0)?;
+    line("SwapCached:", mm.swap_cached())?;
     if mm.zones().iter().any(is_highmem) {
         let high_total = sum(mm, |zone| if is_highmem(zone) { managed(zone) } else { 0 });
         let high_free = sum(mm, |zone| if is_highmem(zone) { is_free(zone) } else { 0 });
@@ -32,8 +32,9 @@ pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result 
         line("LowTotal:", total - high_total)?;
         line("LowFree:", free - high_free)?;
     }
-    line("SwapTotal:", 0)?;
-    line("SwapFree:", 0)?;
+    let (swap_total, swap_free) = mm.swap_slots();
+    line("SwapTotal:", swap_total)?;
+    line("SwapFree:", swap_free)?;
     line("Shmem:", pages(NodeStat::Shmem))?;
     line("KReclaimable:", reclaimable)?;
     line("Slab:", reclaimable + unreclaimable)?;

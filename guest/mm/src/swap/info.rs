@@ -17,6 +17,9 @@ use pagelab_abi::{
     },
 };
 
+/// Share of RAM that the map may take: a larger device is used in part.
+const MAX_MAP_SHARE: u64 = 64;
+
 /// Where the map is. It is there for good.
 #[derive(Debug)]
 pub(crate) struct Swap {
@@ -88,7 +91,9 @@ impl<M: Machine + 'static> Mm<M> {
         if self.swap.is_completed() {
             return Err(SwapOnError::Busy);
         }
-        let pages = self.machine.swap_pages().min(MAX_SLOTS);
+        let clusters = self.state.present_pages / MAX_MAP_SHARE;
+        let most = MAX_SLOTS.min(clusters * SWAPFILE_CLUSTER);
+        let pages = self.machine.swap_pages().min(most);
         if pages < 2 {
             return Err(SwapOnError::NoDevice);
         }

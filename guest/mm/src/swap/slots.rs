@@ -19,6 +19,11 @@ impl<M: Machine + 'static> Mm<M> {
         (total, total - swap.info.inuse.load(Relaxed))
     }
 
+    /// Pages in the swap cache.
+    pub fn swap_cached(&self) -> u64 {
+        self.swap().map_or(0, |swap| swap.info.cached.load(Relaxed))
+    }
+
     /// One more page-table entry leads to the slot.
     ///
     /// # Errors

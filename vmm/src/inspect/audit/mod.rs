@@ -21,6 +21,7 @@ mod slab_lists;
 mod slab_objects;
 mod summary;
 mod swap_io;
+mod swap_slots;
 #[cfg(test)]
 mod tests;
 mod vmstat_consistent;
@@ -90,7 +91,7 @@ impl Audit {
 }
 
 /// All audits that need nothing but one moment's memory, in the order of the report.
-const AUDITS: [&Audit; 14] = [
+const AUDITS: [&Audit; 15] = [
     &frames_accounted::AUDIT,
     &no_overlap::AUDIT,
     &buddies_merged::AUDIT,
@@ -105,6 +106,7 @@ const AUDITS: [&Audit; 14] = [
     &slab_frames::AUDIT,
     &slab_debug::AUDIT,
     &vmstat_consistent::AUDIT,
+    &swap_slots::AUDIT,
 ];
 
 /// Name of the audit that tells whether there is anything to audit.

@@ -14,6 +14,7 @@ mod pcp;
 mod region;
 mod slab;
 mod snapshot;
+mod swap;
 mod vmstat;
 mod zone;
 
@@ -27,6 +28,7 @@ pub use pcp::{Cpu, Pcp, PcpFault, pcp_lists};
 pub use region::{Frames, Regions};
 pub use slab::{Cache, MAX_CACHES, Magazine, Slab, SlabFault, SlabListHead, States, Track};
 pub use snapshot::Snapshot;
+pub use swap::{Cluster, Slot, Swap};
 pub use vmstat::VmStat;
 pub use zone::{FreeListHead, Zone};
 

@@ -138,6 +138,11 @@ impl<'m> Snapshot<'m> {
         &self.state.slab
     }
 
+    /// Where the map of the swap slots is; 0 without swap.
+    pub(super) fn swap_gpa(&self) -> u64 {
+        self.state.swap.load(Relaxed)
+    }
+
     /// Frames that boot took for the frame descriptors.
     pub fn memmap_pages(&self) -> u64 {
         self.state.memmap_pages

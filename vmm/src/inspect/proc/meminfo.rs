@@ -15,13 +15,19 @@ pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
     let managed: u64 = snapshot.zones.iter().map(|zone| zone.managed).sum();
     let free = snapshot.free_pages();
 
+    // What cannot be decoded is told by an audit.
+    let swap = snapshot.swap().ok().flatten();
+    let swap = swap.map_or([0; 3], |swap| {
+        let total = swap.pages.saturating_sub(swap.bad);
+        [swap.cached, total, total.saturating_sub(swap.inuse)]
+    });
     let mut lines = vec![
         ("MemTotal:", pages(managed)),
         ("MemFree:", pages(free)),
         ("MemAvailable:", pages(available(snapshot))),
         ("Buffers:", 0),
         ("Cached:", pages(snapshot.vmstat.node(NodeStat::FilePages))),
-        ("SwapCached:", 0),
+        ("SwapCached:", pages(swap[0])),
     ];
     if snapshot.zones.iter().any(|zone| is_high(&zone)) {
         let high = || snapshot.zones.iter().filter(is_high);
@@ -35,8 +41,8 @@ pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
         ]);
     }
     lines.extend([
-        ("SwapTotal:", 0),
-        ("SwapFree:", 0),
+        ("SwapTotal:", pages(swap[1])),
+        ("SwapFree:", pages(swap[2])),
         ("Shmem:", pages(snapshot.vmstat.node(NodeStat::Shmem))),
         ("KReclaimable:", pages(reclaimable)),
         ("Slab:", pages(reclaimable.saturating_add(unreclaimable))),

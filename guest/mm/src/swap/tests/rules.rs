@@ -209,6 +209,16 @@ fn without_a_device_there_is_no_swap() {
 }
 
 #[test]
+fn a_device_that_is_too_large_for_memory_is_used_in_part() {
+    let mm = machine(1 << 30);
+    let before = frames(&mm);
+    // A 64th of 16 MiB, each page of it for 512 slots.
+    assert_eq!(mm.swapon(), Ok(64 * 512));
+    assert_eq!(frames(&mm), before + 65);
+    check(&mm);
+}
+
+#[test]
 fn private_words_of_other_pages_are_not_taken_for_slots() {
     let mm = mm(1000);
     let cached = page(&mm, 1);

@@ -6,6 +6,7 @@ mod leaks;
 mod pages;
 mod slabs;
 mod swap_io;
+mod swap_slots;
 mod zones;
 
 use pagelab_abi::slab::CacheFlags;
