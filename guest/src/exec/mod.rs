@@ -108,7 +108,7 @@ fn start(
     let name = path.rsplit(|&byte| byte == b'/').next();
     task.set_comm(name.unwrap_or(path));
     if let Some(files) = &mut task.files {
-        files.close_on_exec();
+        files.exec(&file);
     }
     if let Some(old) = old {
         tasks.return_loan(slot, old);

@@ -3,8 +3,12 @@
 use super::{
     Caller, Content, Files, PidFile, Program, Ramfs, Stop, call,
     cpio::Entries,
+    dentry::Dentry,
+    device::Device,
+    file::Opened,
     inode::Kind,
-    path::{Origin, resolve},
+    object::Shared,
+    path::{AtEnd, Origin, resolve},
 };
 use crate::{
     memory::mm,
@@ -18,14 +22,18 @@ use core::{
 };
 use linux_raw_sys::general as linux;
 use pagelab_abi::{errno::Errno, task::COMM_LEN};
+use pagelab_mm::user_mm::FileMapping;
 
 /// A program's file.
-pub(crate) struct ExecFile(Content);
+pub(crate) struct ExecFile {
+    content: Content,
+    dentry: Shared<Dentry>,
+}
 
 impl ExecFile {
     /// Its bytes.
     pub(crate) fn len(&self) -> u64 {
-        mm().file_size(self.0.id())
+        mm().file_size(self.content.id())
     }
 
     /// Fills `buf` from a place in the file on, and says how much of it.
@@ -33,7 +41,7 @@ impl ExecFile {
     /// # Errors
     /// ENOMEM if a page cannot be looked at.
     pub(crate) fn read_at(&self, at: u64, buf: &mut [u8]) -> Result<usize, Errno> {
-        Ok(mm().file_read(self.0.id(), at, buf))
+        Ok(mm().file_read(self.content.id(), at, buf))
     }
 }
 
@@ -47,12 +55,14 @@ pub(crate) fn open_exec(task: &Task, path: &[u8]) -> Result<ExecFile, Errno> {
         root: &files.root,
         start: &files.cwd,
         pid: task.pid().0,
+        exe: files.exe.as_ref(),
     };
-    let dentry = resolve(&origin, path, true)?.existing()?;
+    let dentry = resolve(&origin, path, AtEnd::Follow)?.existing()?;
     match &dentry.inode.kind {
-        Kind::Regular(content) if dentry.inode.mode.load(Relaxed) & 0o111 != 0 => {
-            Ok(ExecFile(content.clone()))
-        }
+        Kind::Regular(content) if dentry.inode.mode.load(Relaxed) & 0o111 != 0 => Ok(ExecFile {
+            content: content.clone(),
+            dentry: dentry.clone(),
+        }),
         _ => Err(Errno::EACCES),
     }
 }
@@ -72,6 +82,33 @@ impl Files {
     /// ENOMEM.
     pub(crate) fn new(ramfs: &Ramfs) -> Result<Self, Errno> {
         ramfs.first_files()
+    }
+
+    /// A new program begins: what it shall not have is closed.
+    pub(crate) fn exec(&mut self, file: &ExecFile) {
+        self.exe = Some(file.dentry.clone());
+        self.close_on_exec();
+    }
+}
+
+/// What mmap maps through a descriptor, from a page on. None of /dev/zero: memory of zeros.
+///
+/// # Errors
+/// EBADF; ENODEV of what has no pages; EACCES if that could not even be read.
+pub(crate) fn mapping(task: &Task, fd: u64, pgoff: u64) -> Result<Option<FileMapping>, Errno> {
+    let files = task.files.as_ref().ok_or(Errno::EBADF)?;
+    let file = files.get(fd as u32)?;
+    match &file.opened {
+        Opened::Regular(content) => Ok(Some(FileMapping {
+            file: content.id(),
+            pgoff,
+            may_read: file.is_readable(),
+            may_write: file.is_writable(),
+        })),
+        Opened::Device(Device::Zero) => Ok(None),
+        Opened::Path => Err(Errno::EBADF),
+        _ if !file.is_readable() => Err(Errno::EACCES),
+        _ => Err(Errno::ENODEV),
     }
 }
 

@@ -42,7 +42,7 @@ mod user;
 
 use calls::{Caller, call};
 use inode::Content;
-pub(crate) use kernel::{ExecFile, file_of, open_exec, syscall};
+pub(crate) use kernel::{ExecFile, file_of, mapping, open_exec, syscall};
 pub(crate) use memory::init;
 use proc::PidFile;
 pub(crate) use ramfs::{Ramfs, RamfsError};

@@ -22,6 +22,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) start: &'a Shared<Dentry>,
     /// Number of the process, which /proc/self leads to.
     pub(crate) pid: u32,
+    /// Its program, which /proc/self/exe leads to.
+    pub(crate) exe: Option<&'a Shared<Dentry>>,
 }
 
 /// What the last part of a path is.
@@ -33,6 +35,21 @@ pub(crate) enum Last {
     Dot,
     /// `..`.
     DotDot,
+}
+
+/// What is to be done with a symbolic link at a path's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtEnd {
+    /// It is followed.
+    Follow,
+    /// It is what is looked for, unless a slash comes after it.
+    Keep,
+    /// It is a name, which is to come or go: whatever comes after it, and even if it is no directory.
+    Name,
+    /// It is followed, and a file is made there: no slash may come after it.
+    Create,
+    /// A file is made there, and nothing may be there: no slash may come after it.
+    CreateNew,
 }
 
 /// Where a path leads.
@@ -145,13 +162,12 @@ impl Walk<'_> {
     }
 }
 
-/// Walks a path. A symbolic link at its end is followed if `follow` says so, or if a slash comes
-/// after it.
+/// Walks a path.
 ///
 /// # Errors
 /// ENOENT if a directory on the way is missing, or the path is empty; ENOTDIR, ELOOP, ENAMETOOLONG,
-/// ENOMEM.
-pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], follow: bool) -> Result<Resolved, Errno> {
+/// ENOMEM; EISDIR if a file shall be made and a slash is behind its name.
+pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], at_end: AtEnd) -> Result<Resolved, Errno> {
     if path.is_empty() {
         return Err(Errno::ENOENT);
     }
@@ -187,16 +203,22 @@ pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], follow: bool) -> Result<
             return Err(Errno::ENOTDIR);
         }
         let (is_last, has_slash) = walk.rest();
+        let creates = matches!(at_end, AtEnd::Create | AtEnd::CreateNew);
+        if is_last && has_slash && creates {
+            return Err(Errno::EISDIR);
+        }
         let name = &resolved.name[..len];
         let (next, last) = match name {
             b"." => (Some(at.clone()), Last::Dot),
             b".." if at.is(origin.root) => (Some(at.clone()), Last::DotDot),
             b".." => (Some(at.parent()), Last::DotDot),
-            _ => (look_up(&at, name, origin.pid)?, Last::Name),
+            _ => (look_up(&at, name, origin)?, Last::Name),
         };
         if let Some(dentry) = &next
             && let Kind::Symlink(target) = &dentry.inode.kind
-            && (!is_last || follow || has_slash)
+            && (!is_last
+                || matches!(at_end, AtEnd::Follow | AtEnd::Create)
+                || has_slash && at_end == AtEnd::Keep)
         {
             walk.follow(dentry.inode.clone(), target.is_empty())?;
             if target.first() == Some(&b'/') {
@@ -205,7 +227,8 @@ pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], follow: bool) -> Result<
             continue;
         }
         if is_last {
-            if has_slash && next.as_ref().is_some_and(|it| !it.inode.is_dir()) {
+            let is_file = next.as_ref().is_some_and(|it| !it.inode.is_dir());
+            if has_slash && is_file && at_end != AtEnd::Name {
                 return Err(Errno::ENOTDIR);
             }
             resolved.len = len;
@@ -223,10 +246,10 @@ pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], follow: bool) -> Result<
 fn look_up(
     directory: &Shared<Dentry>,
     name: &[u8],
-    pid: u32,
+    origin: &Origin<'_>,
 ) -> Result<Option<Shared<Dentry>>, Errno> {
     match &directory.inode.kind {
-        Kind::Proc(node) => proc::look_up(directory, *node, name, pid),
+        Kind::Proc(node) => proc::look_up(directory, *node, name, origin),
         _ => Ok(directory.child(name)),
     }
 }

@@ -92,7 +92,7 @@ impl Pipe {
 
     /// Bytes that there is room for.
     pub(super) fn room(&self) -> usize {
-        CAPACITY - self.len()
+        self.ring.lock().room()
     }
 
     /// Copies the first bytes, and leaves them there.
@@ -170,7 +170,7 @@ impl Pipe {
         }
         let mut ring = self.ring.lock();
         let at = (ring.start + ring.len) % CAPACITY;
-        let len = buf.len().min(PAGE - at % PAGE).min(CAPACITY - ring.len);
+        let len = buf.len().min(PAGE - at % PAGE).min(ring.room());
         if let Some(pfn) = ring.pages[index] {
             mm().write_frame(pfn, at % PAGE, &buf[..len])
                 .map_err(|_| Errno::ENOMEM)?;
@@ -189,9 +189,15 @@ impl Ring {
         }
     }
 
+    /// Bytes that there is room for. The first page's is not used again before all of it has been
+    /// read.
+    const fn room(&self) -> usize {
+        CAPACITY - self.start % PAGE - self.len
+    }
+
     /// The page that the next byte goes to, and whether it is there; none if the pipe is full.
     fn page_to_fill(&self) -> Option<(usize, bool)> {
-        if self.len == CAPACITY {
+        if self.room() == 0 {
             return None;
         }
         let index = (self.start + self.len) % CAPACITY / PAGE;

@@ -5,6 +5,7 @@ use super::{
     inode::{Content, Inode, Kind},
     memory::mm,
     object::{Bytes, Shared},
+    path::{Origin, PATH_MAX},
     user::Program,
 };
 use core::fmt::{self, Write};
@@ -102,7 +103,7 @@ impl Write for Decimal {
     }
 }
 
-/// The entry of this name in a directory of /proc, for process `pid`.
+/// The entry of this name in a directory of /proc, for the process that walks.
 ///
 /// # Errors
 /// ENOMEM.
@@ -110,11 +111,15 @@ pub(super) fn look_up(
     directory: &Shared<Dentry>,
     node: ProcNode,
     name: &[u8],
-    pid: u32,
+    origin: &Origin<'_>,
 ) -> Result<Option<Shared<Dentry>>, Errno> {
     let kind = match node {
-        ProcNode::Root => in_root(name, pid)?,
-        ProcNode::Pid(of) if of == pid => PidFile::ALL
+        ProcNode::Root => in_root(name, origin.pid)?,
+        ProcNode::Pid(of) if of == origin.pid && name == b"exe" => match origin.exe {
+            Some(exe) => Some(Kind::Symlink(path_of(exe, origin.root)?)),
+            None => None,
+        },
+        ProcNode::Pid(of) if of == origin.pid => PidFile::ALL
             .into_iter()
             .find(|(known, _)| *known == name)
             .map(|(_, file)| Kind::Proc(ProcNode::PidFile(file))),
@@ -128,6 +133,16 @@ pub(super) fn look_up(
     let inode = Inode::create(kind, mode)?;
     inode.nlink.store(1, core::sync::atomic::Ordering::Relaxed);
     Dentry::create(name, inode, Some(directory.clone())).map(Some)
+}
+
+/// A file's path. That of a file that was removed leads nowhere.
+fn path_of(dentry: &Shared<Dentry>, root: &Shared<Dentry>) -> Result<Bytes, Errno> {
+    let mut path = Bytes::zeroed(PATH_MAX)?;
+    match dentry.path_to(root, &mut path) {
+        Ok(start) => Bytes::copy(&path[start..]),
+        Err(Errno::ENOENT) => Bytes::copy(b"(deleted)"),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn in_root(name: &[u8], pid: u32) -> Result<Option<Kind>, Errno> {

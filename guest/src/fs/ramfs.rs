@@ -9,7 +9,7 @@ use super::{
     inode::{Content, Inode, Kind},
     memory::mm,
     object::{Bytes, Shared},
-    path::{Last, Origin, Resolved, resolve},
+    path::{AtEnd, Last, Origin, Resolved, resolve},
     proc::ProcNode,
     table::Files,
 };
@@ -117,8 +117,9 @@ impl Ramfs {
             root: &self.root,
             start: &self.root,
             pid: 0,
+            exe: None,
         };
-        resolve(&origin, path, true)
+        resolve(&origin, path, AtEnd::Follow)
     }
 
     /// Where a new name belongs. Directories on the way that are missing are made, as an archive
@@ -138,8 +139,9 @@ impl Ramfs {
             root: &self.root,
             start: &self.root,
             pid: 0,
+            exe: None,
         };
-        resolve(&origin, path, false)
+        resolve(&origin, path, AtEnd::Keep)
     }
 
     /// Makes what an entry says. As Linux's own unpacking does it, a later entry takes the place of

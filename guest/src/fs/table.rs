@@ -58,6 +58,8 @@ pub(crate) struct Files {
     chunks: [Option<Shared<Chunk>>; CHUNKS],
     pub(super) root: Shared<Dentry>,
     pub(super) cwd: Shared<Dentry>,
+    /// Its program.
+    pub(super) exe: Option<Shared<Dentry>>,
     pub(super) umask: u32,
     pub(super) partial: Option<Partial>,
 }
@@ -69,6 +71,7 @@ impl Files {
             chunks: [const { None }; CHUNKS],
             cwd: root.clone(),
             root,
+            exe: None,
             umask: 0o022,
             partial: None,
         }
@@ -81,6 +84,7 @@ impl Files {
     pub(crate) fn fork(&self) -> Result<Self, Errno> {
         let mut copy = Self::empty(self.root.clone());
         copy.cwd = self.cwd.clone();
+        copy.exe = self.exe.clone();
         copy.umask = self.umask;
         for (to, from) in copy.chunks.iter_mut().zip(&self.chunks) {
             let Some(from) = from else { continue };
@@ -96,7 +100,7 @@ impl Files {
     }
 
     /// Closes what a new program shall not have.
-    pub(crate) fn close_on_exec(&mut self) {
+    pub(super) fn close_on_exec(&mut self) {
         self.partial = None;
         for index in 0..CHUNKS {
             let bits = match &self.chunks[index] {
@@ -159,11 +163,32 @@ impl Files {
         limit: u64,
         closes_on_exec: bool,
     ) -> Result<u32, Errno> {
+        let fd = self.reserve(min, limit)?;
+        drop(self.put(fd, file, closes_on_exec)?);
+        Ok(fd)
+    }
+
+    /// The lowest free descriptor from `min` to below `limit`. The next [`Self::put`] with it does
+    /// not fail.
+    ///
+    /// # Errors
+    /// EMFILE, ENOMEM.
+    pub(super) fn reserve(&mut self, min: u32, limit: u64) -> Result<u32, Errno> {
         let limit = limit.min(MAX_FILES) as u32;
         let free = (min..limit).find(|&fd| self.get(fd).is_err());
         let fd = free.ok_or(Errno::EMFILE)?;
-        drop(self.put(fd, file, closes_on_exec)?);
+        self.chunk_for(fd)?;
         Ok(fd)
+    }
+
+    /// The chunk of a descriptor, made if it is not there.
+    fn chunk_for(&mut self, fd: u32) -> Result<&Shared<Chunk>, Errno> {
+        let place = self.chunks.get_mut(fd as usize / CHUNK);
+        let place = place.ok_or(Errno::EBADF)?;
+        Ok(match place {
+            Some(chunk) => chunk,
+            None => place.insert(Chunk::create()?),
+        })
     }
 
     /// Gives an open file this descriptor, which is below [`MAX_FILES`], and returns what had it.
@@ -176,12 +201,8 @@ impl Files {
         file: Shared<OpenFile>,
         closes_on_exec: bool,
     ) -> Result<Option<Shared<OpenFile>>, Errno> {
-        let (index, slot) = (fd as usize / CHUNK, fd as usize % CHUNK);
-        let place = self.chunks.get_mut(index).ok_or(Errno::EBADF)?;
-        let chunk = match place {
-            Some(chunk) => chunk,
-            None => place.insert(Chunk::create()?),
-        };
+        let slot = fd as usize % CHUNK;
+        let chunk = self.chunk_for(fd)?;
         let old = chunk.0.lock().files[slot].replace(file);
         self.set_close_on_exec(fd, closes_on_exec);
         Ok(old)

@@ -1,7 +1,10 @@
 //! Calls on the address space.
 
 use super::Args;
-use crate::task::{Slot, Space, Tasks};
+use crate::{
+    fs,
+    task::{Slot, Space, Tasks},
+};
 use pagelab_abi::{
     errno::Errno,
     mman::{MapFlags, MlockallFlags, MremapFlags, MsyncFlags, Prot},
@@ -34,7 +37,7 @@ pub(super) fn mmap(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Er
     if !offset.is_multiple_of(4096) {
         return Err(Errno::EINVAL);
     }
-    let request = MmapRequest {
+    let mut request = MmapRequest {
         addr,
         len,
         prot: prot(rights),
@@ -42,11 +45,10 @@ pub(super) fn mmap(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Er
         file: None,
     };
     let task = tasks.get_mut(slot);
-    let space = task.space.as_mut().ok_or(Errno::ENOMEM)?;
     if !request.flags.contains(MapFlags::ANONYMOUS) {
-        let _ = (fd, offset);
-        return Err(Errno::ENODEV);
+        request.file = fs::mapping(task, fd, offset / 4096)?;
     }
+    let space = task.space.as_mut().ok_or(Errno::ENOMEM)?;
     space.mmap(&request)
 }
 

@@ -6,7 +6,7 @@ use crate::fs::{
     file::Opened,
     inode::{Inode, Kind},
     object::{Bytes, Shared},
-    path::PATH_MAX,
+    path::{AtEnd, PATH_MAX},
     proc,
     transfer::Answer,
 };
@@ -149,7 +149,7 @@ pub(super) fn getcwd(caller: &mut Caller<'_>, buf: u64, len: u64) -> Answer {
 }
 
 pub(super) fn chdir(caller: &mut Caller<'_>, path: u64) -> Answer {
-    let dentry = caller.walk_at(AT_FDCWD, path, true)?.existing()?;
+    let dentry = caller.walk_at(AT_FDCWD, path, AtEnd::Follow)?.existing()?;
     enter(caller, dentry)
 }
 

@@ -16,7 +16,7 @@ mod stat;
 use super::{
     dentry::Dentry,
     object::{Bytes, Shared},
-    path::{Origin, Resolved, resolve},
+    path::{AtEnd, Origin, Resolved, resolve},
     table::Files,
     transfer::Answer,
     user::Program,
@@ -57,7 +57,7 @@ impl Caller<'_> {
     }
 
     /// Walks a path.
-    fn walk(&self, dirfd: u64, path: &[u8], follow: bool) -> Result<Resolved, Errno> {
+    fn walk(&self, dirfd: u64, path: &[u8], at_end: AtEnd) -> Result<Resolved, Errno> {
         let is_absolute = path.first() == Some(&b'/');
         let start = if is_absolute {
             self.files.root.clone()
@@ -68,17 +68,18 @@ impl Caller<'_> {
             root: &self.files.root,
             start: &start,
             pid: self.pid,
+            exe: self.files.exe.as_ref(),
         };
         if !path.is_empty() && !start.inode.is_dir() {
             return Err(Errno::ENOTDIR);
         }
-        resolve(&origin, path, follow)
+        resolve(&origin, path, at_end)
     }
 
     /// Walks a path in the program's memory.
-    fn walk_at(&mut self, dirfd: u64, path: u64, follow: bool) -> Result<Resolved, Errno> {
+    fn walk_at(&mut self, dirfd: u64, path: u64, at_end: AtEnd) -> Result<Resolved, Errno> {
         let path = self.program.path(path)?;
-        self.walk(dirfd, &path, follow)
+        self.walk(dirfd, &path, at_end)
     }
 
     /// What a path in the program's memory leads to. With `AT_EMPTY_PATH` among the flags and an
@@ -98,7 +99,8 @@ impl Caller<'_> {
         if path.is_empty() && flags & u64::from(linux::AT_EMPTY_PATH) != 0 {
             return self.start(dirfd);
         }
-        self.walk(dirfd, &path, follow)?.existing()
+        let at_end = if follow { AtEnd::Follow } else { AtEnd::Keep };
+        self.walk(dirfd, &path, at_end)?.existing()
     }
 }
 

@@ -5,7 +5,7 @@ use crate::fs::{
     dentry::Dentry,
     inode::{Inode, Kind},
     object::{Bytes, Shared},
-    path::{Last, PATH_MAX},
+    path::{AtEnd, Last, PATH_MAX},
     transfer::Answer,
 };
 use linux_raw_sys::general as linux;
@@ -22,7 +22,7 @@ impl Resolved {
 }
 
 pub(super) fn mkdirat(caller: &mut Caller<'_>, dirfd: u64, path: u64, mode: u64) -> Answer {
-    let at = caller.walk_at(dirfd, path, false)?;
+    let at = caller.walk_at(dirfd, path, AtEnd::Name)?;
     at.check_new()?;
     // The sticky bit and permissions.
     let mode = mode as u32 & 0o1777 & !caller.files.umask;
@@ -36,7 +36,7 @@ pub(super) fn symlinkat(caller: &mut Caller<'_>, target: u64, dirfd: u64, path: 
     if target.is_empty() {
         return Err(Errno::ENOENT.into());
     }
-    let at = caller.walk_at(dirfd, path, false)?;
+    let at = caller.walk_at(dirfd, path, AtEnd::Name)?;
     at.check_new()?;
     if at.has_slash {
         return Err(Errno::ENOENT.into());
@@ -53,7 +53,7 @@ pub(super) fn linkat(caller: &mut Caller<'_>, args: [u64; 5]) -> Answer {
     }
     let follow = flags & u64::from(linux::AT_SYMLINK_FOLLOW) != 0;
     let dentry = caller.existing_at(old_dirfd, old, flags, follow)?;
-    let at = caller.walk_at(new_dirfd, new, false)?;
+    let at = caller.walk_at(new_dirfd, new, AtEnd::Name)?;
     at.check_new()?;
     if at.has_slash {
         return Err(Errno::ENOENT.into());
@@ -81,7 +81,7 @@ pub(super) fn unlinkat(caller: &mut Caller<'_>, dirfd: u64, path: u64, flags: u6
         return Err(Errno::EINVAL.into());
     }
     let removes_dir = flags != 0;
-    let at = caller.walk_at(dirfd, path, false)?;
+    let at = caller.walk_at(dirfd, path, AtEnd::Name)?;
     match at.last {
         Last::Dot if removes_dir && at.name() == b"." => return Err(Errno::EINVAL.into()),
         Last::Dot if removes_dir => return Err(Errno::EBUSY.into()),
@@ -89,7 +89,7 @@ pub(super) fn unlinkat(caller: &mut Caller<'_>, dirfd: u64, path: u64, flags: u6
         Last::Dot | Last::DotDot => return Err(Errno::EISDIR.into()),
         Last::Name => {}
     }
-    let is_transient = at.parent.inode.is_transient();
+    let (is_transient, has_slash) = (at.parent.inode.is_transient(), at.has_slash);
     let dentry = at.existing()?;
     if is_transient {
         return Err(Errno::EPERM.into());
@@ -106,6 +106,8 @@ pub(super) fn unlinkat(caller: &mut Caller<'_>, dirfd: u64, path: u64, flags: u6
         }
     } else if dentry.inode.is_dir() {
         return Err(Errno::EISDIR.into());
+    } else if has_slash {
+        return Err(Errno::ENOTDIR.into());
     }
     dentry.remove();
     Ok(0)
@@ -116,8 +118,8 @@ pub(super) fn renameat2(caller: &mut Caller<'_>, args: [u64; 5]) -> Answer {
     if flags & !u64::from(linux::RENAME_NOREPLACE) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let from = caller.walk_at(old_dirfd, old, false)?;
-    let to = caller.walk_at(new_dirfd, new, false)?;
+    let from = caller.walk_at(old_dirfd, old, AtEnd::Name)?;
+    let to = caller.walk_at(new_dirfd, new, AtEnd::Name)?;
     if from.last != Last::Name || to.last != Last::Name {
         return Err(Errno::EBUSY.into());
     }
@@ -127,6 +129,9 @@ pub(super) fn renameat2(caller: &mut Caller<'_>, args: [u64; 5]) -> Answer {
     let moved = from.found.clone().ok_or(Errno::ENOENT)?;
     if flags != 0 && to.found.is_some() {
         return Err(Errno::EEXIST.into());
+    }
+    if from.has_slash && !moved.inode.is_dir() {
+        return Err(Errno::ENOTDIR.into());
     }
     check_move(&moved, &to)?;
     if let Some(other) = &to.found
@@ -194,7 +199,7 @@ pub(super) fn readlinkat(
         }
         dentry
     } else {
-        caller.walk(dirfd, &path, false)?.existing()?
+        caller.walk(dirfd, &path, AtEnd::Keep)?.existing()?
     };
     let Kind::Symlink(target) = &dentry.inode.kind else {
         return Err(Errno::EINVAL.into());

@@ -7,7 +7,7 @@ use crate::fs::{
     inode::{Content, Inode, Kind},
     memory::mm,
     object::Shared,
-    path::Last,
+    path::AtEnd,
     pipe::{End, Pipe},
     proc,
     transfer::Answer,
@@ -34,9 +34,11 @@ pub(super) fn openat(
 ) -> Answer {
     let path = caller.program.path(path)?;
     let flags = checked(flags as u32)?;
+    // First, so that nothing is made in vain.
+    let fd = caller.files.reserve(0, caller.nofile)?;
     let file = caller.open(dirfd, &path, flags, mode as u32)?;
     let closes = flags & linux::O_CLOEXEC != 0;
-    let fd = caller.files.add(file, 0, caller.nofile, closes)?;
+    drop(caller.files.put(fd, file, closes)?);
     Ok(fd.into())
 }
 
@@ -66,10 +68,13 @@ impl Caller<'_> {
         let creates = flags & linux::O_CREAT != 0;
         let is_exclusive = creates && flags & linux::O_EXCL != 0;
         let follow = flags & linux::O_NOFOLLOW == 0 && !is_exclusive;
-        let resolved = self.walk(dirfd, path, follow)?;
-        if creates && resolved.has_slash && resolved.last == Last::Name {
-            return Err(Errno::EISDIR);
-        }
+        let at_end = match (creates, follow) {
+            (true, true) => AtEnd::Create,
+            (true, false) => AtEnd::CreateNew,
+            (false, true) => AtEnd::Follow,
+            (false, false) => AtEnd::Keep,
+        };
+        let resolved = self.walk(dirfd, path, at_end)?;
         match &resolved.found {
             Some(_) if is_exclusive => Err(Errno::EEXIST),
             Some(dentry) => {
@@ -80,7 +85,11 @@ impl Caller<'_> {
                 let dentry = self.create(&resolved, mode)?;
                 // What was just made is open for all that was asked.
                 let opened = OpenFile::behind(&dentry.inode.kind).ok_or(Errno::ENXIO)?;
-                OpenFile::create(opened, dentry, flags)
+                let file = OpenFile::create(opened, dentry.clone(), flags);
+                if file.is_err() {
+                    dentry.remove();
+                }
+                file
             }
             None => Err(Errno::ENOENT),
         }
@@ -119,8 +128,7 @@ impl Caller<'_> {
         if flags & linux::O_TRUNC != 0
             && let Opened::Regular(content) = &file.opened
         {
-            mm().file_set_size(content.id(), 0)
-                .map_err(|_| Errno::ENOMEM)?;
+            mm().truncate(content.id(), 0).map_err(|_| Errno::ENOMEM)?;
             inode.modified();
         }
         Ok(file)

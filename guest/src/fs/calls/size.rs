@@ -5,6 +5,7 @@ use crate::fs::{
     file::Opened,
     inode::{Inode, Kind},
     memory::mm,
+    path::AtEnd,
     transfer::{Answer, MAX_SIZE},
 };
 use core::sync::atomic::Ordering::Relaxed;
@@ -61,7 +62,7 @@ pub(super) fn truncate(caller: &mut Caller<'_>, path: u64, size: u64) -> Answer 
     if size > MAX_SIZE {
         return Err(Errno::EINVAL.into());
     }
-    let dentry = caller.walk_at(AT_FDCWD, path, true)?.existing()?;
+    let dentry = caller.walk_at(AT_FDCWD, path, AtEnd::Follow)?.existing()?;
     if dentry.inode.is_dir() {
         return Err(Errno::EISDIR.into());
     }
@@ -72,7 +73,7 @@ fn set_size(inode: &Inode, size: u64) -> Answer {
     let Kind::Regular(content) = &inode.kind else {
         return Err(Errno::EINVAL.into());
     };
-    mm().file_set_size(content.id(), size)
+    mm().truncate(content.id(), size)
         .map_err(|_| Errno::ENOMEM)?;
     inode.modified();
     Ok(0)
@@ -107,7 +108,7 @@ pub(super) fn fallocate(
         return Err(Errno::EFBIG.into());
     }
     if mode == PUNCH {
-        mm().file_punch_hole(content, offset, end)
+        mm().punch_hole(content, offset, end)
             .map_err(|_| Errno::ENOMEM)?;
     } else {
         for page in offset / PAGE_SIZE..end.div_ceil(PAGE_SIZE) {
@@ -120,8 +121,7 @@ pub(super) fn fallocate(
             }
         }
         if mode == 0 && end > mm().file_size(content) {
-            mm().file_set_size(content, end)
-                .map_err(|_| Errno::ENOMEM)?;
+            mm().truncate(content, end).map_err(|_| Errno::ENOMEM)?;
         }
     }
     file.dentry.inode.modified();

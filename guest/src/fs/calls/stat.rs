@@ -5,6 +5,7 @@ use crate::fs::{
     clock,
     inode::{Inode, Kind},
     memory::mm,
+    path::AtEnd,
     transfer::Answer,
 };
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -243,7 +244,7 @@ pub(super) fn faccessat(
 }
 
 pub(super) fn fchmodat(caller: &mut Caller<'_>, dirfd: u64, path: u64, mode: u64) -> Answer {
-    let dentry = caller.walk_at(dirfd, path, true)?.existing()?;
+    let dentry = caller.walk_at(dirfd, path, AtEnd::Follow)?.existing()?;
     set_mode(&dentry.inode, mode)
 }
 
