@@ -207,8 +207,9 @@ impl Running<'_> {
         writeln!(out, "{total} {resident} 0 0 0 {total} 0")
     }
 
-    fn maps(&mut self, _: &mut dyn Write) -> fmt::Result {
-        Ok(())
+    fn maps(&mut self, out: &mut dyn Write) -> fmt::Result {
+        // An area knows its file, not the name by which that was opened.
+        self.space.maps(out, &mut |_, _| Ok(()))
     }
 }
 

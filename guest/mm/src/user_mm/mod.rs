@@ -7,6 +7,7 @@
 //! * `remap`, `advise`, `lock`, `sync`, `populate`: mremap, madvise, the mlock family, msync and
 //!   mincore, pages ahead of their use. `truncate`: files that become shorter while they are mapped.
 //! * `fork`: a second address space with the same content.
+//! * `maps`: /proc/PID/maps.
 //! * `fault`: pages come; `access`: the kernel loads and stores for a system call.
 //! * `zap`: pages go.
 //!
@@ -23,6 +24,7 @@ mod fork;
 mod insert;
 mod life;
 mod lock;
+mod maps;
 mod mmap;
 mod munmap;
 mod place;

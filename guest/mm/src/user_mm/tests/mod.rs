@@ -9,6 +9,7 @@ mod cpu;
 mod files;
 mod forks;
 mod heap;
+mod maps;
 mod model;
 mod oracle;
 mod remaps;
