@@ -84,7 +84,7 @@ fn targets(memory: &[u8], root: u64, cr3: u64) -> Vec<Range<u64>> {
 /// Reads everything there is to read. True if every audit held.
 fn read_all(memory: &[u8], victim: &Victim) -> bool {
     let memory = view(memory);
-    let mut results = audit::all(&memory, victim.root);
+    let mut results = audit::all(&memory, victim.root, audit::Moment::Anywhere);
     if let Ok(snapshot) = Snapshot::read(&memory, victim.root) {
         for kind in ViewKind::ALL {
             // The text or a reason: either is an answer.

@@ -110,7 +110,8 @@ pub(super) struct RunArguments {
     /// Linux's knobs; may be repeated.
     #[arg(long, value_name = "NAME,KNOB=VALUE,…")]
     pub(super) fault: Vec<FaultSpec>,
-    /// What to print of the guest at the end, or at --stop-at.
+    /// What to print of the guest at the end, or at --stop-at: pagetable, a file of /proc, or one of
+    /// /proc/PID (maps, smaps, pagemap, rmap), of one process (maps=1) or of all.
     #[arg(long, value_name = "WHAT,…", value_delimiter = ',')]
     pub(super) inspect: Vec<Inspection>,
     /// End the run at this event and inspect there.
@@ -163,6 +164,7 @@ Examples:
   pagelab run --stop-at page_alloc,nth=3,min-order=2 --inspect buddyinfo
   pagelab run -- ./hello one two            run a program (cc -static -o hello hello.c)
   pagelab run --file input.txt:/data/in --env LANG=C -- ./sum /data/in
+  pagelab run --stop-at 5000 --inspect maps,rmap=1 -- ./hello
   pagelab run --format json -- ./hello      its output, status and the audits, as one document";
 
 /// Flags of `pagelab inspect`.
@@ -170,7 +172,7 @@ Examples:
 pub(super) struct InspectArguments {
     /// An ELF core (of `pagelab run --save`, or of QEMU's dump-guest-memory), or raw memory.
     pub(super) image: PathBuf,
-    /// What to print.
+    /// What to print, as for `pagelab run`.
     #[arg(long, value_name = "WHAT,…", value_delimiter = ',')]
     pub(super) inspect: Vec<Inspection>,
     /// Page-table root, for an image that does not tell; hexadecimal with 0x, or decimal.

@@ -74,8 +74,11 @@ fn examine(image: &SavedImage, wanted: &[Inspection]) -> Result<ImageReport, Fai
         let text = match (what, image.root()) {
             (Inspection::Pagetable, _) => page_table.map.display(usize::MAX).to_string(),
             (Inspection::View(kind), Some(root)) => scenario::view(image.memory(), root, kind)?,
-            (Inspection::View(kind), None) => {
-                let name = kind.name();
+            (Inspection::Task(kind, pid), Some(root)) => {
+                scenario::task_view(image.memory(), root, kind, pid)?
+            }
+            (_, None) => {
+                let name = what.name();
                 return Err(format!(
                     "the image is not of pagelab's guest: it has no root page, so there is no \
                      {name}; ask for --inspect pagetable"
@@ -92,7 +95,7 @@ fn examine(image: &SavedImage, wanted: &[Inspection]) -> Result<ImageReport, Fai
     // Another kernel's image has no account of its own to audit against.
     audits.retain(|audit| image.root().is_some() || audit.outcome != Outcome::Skipped);
     if let Some(root) = image.root() {
-        audits.extend(audit::all(image.memory(), root));
+        audits.extend(audit::all(image.memory(), root, audit::Moment::Anywhere));
     }
     Ok(ImageReport {
         kind: match image.kind() {

@@ -21,5 +21,8 @@ pub mod proc;
 pub mod report;
 #[cfg(test)]
 mod test_guest;
+#[cfg(test)]
+mod test_programs;
+mod users;
 
 pub use audit_result::{AuditResult, Findings, Outcome};

@@ -53,8 +53,20 @@ pub fn pagetable(
     let kernel: Option<&KernelMap> = root.map(|root| &root.kernel);
     let regions = kernel.map(Regions::of_guest).unwrap_or_default();
     let map = AddressMap::read(&tables, &regions);
+    // While a program runs, CR3 leads to its tables. They are audited with the other processes';
+    // what is audited here are the kernel's own, which no program can change.
+    let own = kernel
+        .map(|kernel| kernel.cr3)
+        .filter(|cr3| *cr3 != state.cr3 && *cr3 != 0);
+    let kernels = match own {
+        Some(cr3) => Some(AddressMap::read(
+            &PageTables::new(mem, PagingState { cr3, ..state })?,
+            &regions,
+        )),
+        None => None,
+    };
     let audits = audit(
-        &map,
+        kernels.as_ref().unwrap_or(&map),
         &Expected {
             ram: mem.ranges(),
             devices,

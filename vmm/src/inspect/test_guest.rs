@@ -17,7 +17,8 @@ use pagelab_mm::{
 use zerocopy::IntoBytes;
 
 use super::{
-    AuditResult, audit,
+    AuditResult,
+    audit::{self, Moment},
     decode::Snapshot,
     image::{PhysMem, SegmentedMemory},
 };
@@ -150,41 +151,30 @@ impl TestGuest {
 
     /// A copy of its memory at this moment.
     pub(super) fn image(&self) -> TestImage {
-        let mut bytes = vec![0; self.ram as usize];
-        let ram = self.mm.machine().frame(0).unwrap();
-        // SAFETY: all RAM is one allocation that starts with frame 0, and nobody else uses this
-        // guest now.
-        unsafe {
-            ram.as_ptr()
-                .copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len())
-        };
-        let mut image = TestImage {
-            memory: SegmentedMemory::flat(bytes, None).unwrap(),
-        };
-        let mut root = self.root();
-        image.write(ROOT, root.as_mut_bytes());
-        image
+        TestImage::of(&self.mm, self.ram)
     }
+}
 
-    /// A root page that a kernel would have.
-    fn root(&self) -> Root {
-        let mut root = Root::new();
-        root.mm = self.mm.layout();
-        let clock = self.mm.machine().clock();
+/// A root page that a kernel would have.
+fn root(mm: &Mm<TestMachine>) -> Root {
+    let mut root = Root::new();
+    root.mm = mm.layout();
+    {
+        let clock = mm.machine().clock();
         root.clock.count.store(clock.count.load(Relaxed), Relaxed);
         root.clock.hash.store(clock.hash.load(Relaxed), Relaxed);
         for (to, from) in root.clock.by_kind.iter().zip(&clock.by_kind) {
             to.store(from.load(Relaxed), Relaxed);
         }
-        let control = self.mm.machine().control();
+        let control = mm.machine().control();
         let copy = |to: &FaultAttr, from: &FaultAttr| {
             to.seen.store(from.seen.load(Relaxed), Relaxed);
             to.injected.store(from.injected.load(Relaxed), Relaxed);
         };
         copy(&root.control.fail_page_alloc, &control.fail_page_alloc);
         copy(&root.control.failslab, &control.failslab);
-        root
     }
+    root
 }
 
 /// A copy of a guest's memory, to be written on.
@@ -193,6 +183,24 @@ pub(super) struct TestImage {
 }
 
 impl TestImage {
+    /// A copy of all RAM, with a root page.
+    pub(super) fn of(mm: &Mm<TestMachine>, ram: u64) -> Self {
+        let mut bytes = vec![0; ram as usize];
+        let start = mm.machine().frame(0).unwrap();
+        // SAFETY: all RAM is one allocation that starts with frame 0, and nobody else uses this
+        // guest now.
+        unsafe {
+            start
+                .as_ptr()
+                .copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len())
+        };
+        let mut image = Self {
+            memory: SegmentedMemory::flat(bytes, None).unwrap(),
+        };
+        image.write(ROOT, root(mm).as_mut_bytes());
+        image
+    }
+
     /// Its structures.
     pub(super) fn snapshot(&self) -> Snapshot<'_> {
         Snapshot::read(&self.memory, ROOT).unwrap()
@@ -200,7 +208,7 @@ impl TestImage {
 
     /// The result of one audit.
     pub(super) fn audit(&self, name: &str) -> AuditResult {
-        let audits = audit::all(&self.memory, ROOT);
+        let audits = audit::all(&self.memory, ROOT, Moment::Between);
         audits.into_iter().find(|audit| audit.name == name).unwrap()
     }
 

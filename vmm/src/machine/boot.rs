@@ -6,7 +6,7 @@
 //!  BOOT_AREA   0x6000  hvm_start_info, module list, memory map
 //!              0x7000  command line, NUL-terminated
 //!              0x8000  end
-//!  initramfs   page-aligned, ends at the end of low RAM or at 896 MiB, whichever is lower
+//!  initramfs   page-aligned, ends at the end of low RAM or at the configured limit (896 MiB), whichever is lower
 //! ```
 
 use std::io;
@@ -84,17 +84,17 @@ pub enum BootError {
     Configure(String),
 }
 
-/// Writes the boot information and the initial ramfs.
+/// Writes the boot information and the initial ramfs, the latter below a limit.
 pub(super) fn write(
     memory: &GuestMemory,
     ram: &[Range<u64>],
     kernel: &KernelLayout,
-    initramfs: Option<&Initramfs>,
+    initramfs: Option<(&Initramfs, u64)>,
     cmdline: &str,
 ) -> Result<(), BootError> {
     write_cmdline(memory, cmdline)?;
     let module = match initramfs {
-        Some(initramfs) => Some(initramfs.write(memory, ram, kernel)?),
+        Some((initramfs, limit)) => Some(initramfs.write(memory, ram, kernel, limit)?),
         None => None,
     };
     let map: Vec<_> = ram
@@ -191,6 +191,7 @@ pub(super) fn set_system_registers(sregs: &mut kvm_sregs) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::initramfs::INITRAMFS_LIMIT;
     use super::*;
     use crate::machine::memory::{allocate, ram_ranges};
     use linux_loader::loader::elf::start_info::hvm_modlist_entry;
@@ -209,7 +210,8 @@ mod tests {
     ) -> Result<GuestMemory, BootError> {
         let ram = ram_ranges(memory).unwrap();
         let guest = allocate(&ram).unwrap();
-        write(&guest, &ram, &KERNEL, initramfs.as_ref(), cmdline)?;
+        let initramfs = initramfs.as_ref().map(|it| (it, INITRAMFS_LIMIT));
+        write(&guest, &ram, &KERNEL, initramfs, cmdline)?;
         Ok(guest)
     }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::disk::DiskSource;
-use super::initramfs::Initramfs;
+use super::initramfs::{INITRAMFS_LIMIT, Initramfs};
 use super::kernel::Kernel;
 use crate::devices::serial::ProgramOutput;
 
@@ -17,6 +17,8 @@ pub struct MachineConfig {
     pub kernel: Kernel,
     /// Initial ramfs, handed to the kernel as its first module.
     pub initramfs: Option<Initramfs>,
+    /// Where it ends at the latest: the end of the kernel's direct map.
+    pub initramfs_limit: u64,
     /// Command line. The machine adds what announces its own devices.
     pub cmdline: String,
     /// How long the guest may go without a memory event and without ringing the doorbell before
@@ -42,6 +44,7 @@ impl MachineConfig {
             memory: 1 << 30,
             kernel,
             initramfs: None,
+            initramfs_limit: INITRAMFS_LIMIT,
             cmdline: String::new(),
             watchdog: Duration::from_secs(10),
             time_limit: Some(Duration::from_secs(3600)),

@@ -15,8 +15,9 @@ use super::boot::{BOOT_AREA, BootError};
 use super::kernel::KernelLayout;
 use super::memory::GuestMemory;
 
-/// It ends below this address: the end of the direct map in the classic zone model.
-const LIMIT: u64 = 896 << 20;
+/// It ends below this address, unless the configuration says otherwise: the end of the direct map
+/// in the classic zone model.
+pub(super) const INITRAMFS_LIMIT: u64 = 896 << 20;
 
 /// An initial ramfs.
 #[derive(Clone)]
@@ -37,14 +38,15 @@ impl fmt::Debug for Initramfs {
 }
 
 impl Initramfs {
-    /// Copies it to the end of low memory.
+    /// Copies it to the end of low memory, below `limit`.
     pub(super) fn write(
         &self,
         memory: &GuestMemory,
         ram: &[Range<u64>],
         kernel: &KernelLayout,
+        limit: u64,
     ) -> Result<hvm_modlist_entry, BootError> {
-        let low_end = ram.first().map_or(0, |range| range.end);
+        let low_end = ram.first().map_or(0, |range| range.end).min(limit);
         let place = |size, name: &dyn Fn() -> String| {
             start(low_end, kernel.end, size).map_err(|room| {
                 let name = name();
@@ -95,14 +97,13 @@ fn open(path: &Path) -> Result<(File, u64), BootError> {
 
 /// Where it starts, or the bytes that are free for it.
 fn start(low_end: u64, kernel_end: u64, size: u64) -> Result<u64, u64> {
-    let end = low_end.min(LIMIT);
     let floor = kernel_end.max(BOOT_AREA.end).next_multiple_of(PAGE_SIZE);
-    let start = end
+    let start = low_end
         .checked_sub(size)
         .map(|start| start / PAGE_SIZE * PAGE_SIZE);
     start
         .filter(|start| *start >= floor)
-        .ok_or(end.saturating_sub(floor))
+        .ok_or(low_end.saturating_sub(floor))
 }
 
 #[cfg(test)]
@@ -118,7 +119,7 @@ mod tests {
             match start(low_end, kernel_end, size) {
                 Ok(start) => {
                     prop_assert!(start >= kernel_end && start >= BOOT_AREA.end);
-                    prop_assert!(start + size <= low_end.min(LIMIT));
+                    prop_assert!(start + size <= low_end);
                     prop_assert_eq!(start % PAGE_SIZE, 0);
                 }
                 Err(room) => prop_assert!(size + PAGE_SIZE > room),

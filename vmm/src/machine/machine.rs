@@ -123,6 +123,7 @@ impl Machine {
             None => None,
         };
         let initramfs = config.initramfs.as_ref();
+        let initramfs = initramfs.map(|initramfs| (initramfs, config.initramfs_limit));
         boot::write(&memory, &ram, &layout, initramfs, &cmdline)?;
 
         let kvm = host::open()?;

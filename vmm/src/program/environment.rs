@@ -5,7 +5,7 @@ use thiserror::Error;
 
 /// What every program finds, so that a run does not depend on who starts it.
 pub const DEFAULT_ENVIRONMENT: [(&str, &str); 3] =
-    [("PATH", "/bin:/usr/bin"), ("HOME", "/"), ("TERM", "dumb")];
+    [("HOME", "/"), ("PATH", "/bin:/usr/bin"), ("TERM", "dumb")];
 
 /// A variable, as `--env NAME=VALUE` gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]

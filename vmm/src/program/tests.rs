@@ -196,7 +196,7 @@ fn everything_is_packed_in_order_and_twice_the_same() {
     let argv = [path.as_os_str().as_bytes(), b"\0one two\0\0"].concat();
     assert_eq!(entries[1].2, argv);
     let env = &entries[2].2;
-    assert_eq!(env, b"PATH=/bin:/usr/bin\0HOME=/\0TERM=vt100\0A=b=c\0");
+    assert_eq!(env, b"HOME=/\0PATH=/bin:/usr/bin\0TERM=vt100\0A=b=c\0");
     assert_eq!(entries[5].2, b"data");
     assert_eq!(entries[6].2, program());
     assert_eq!(packed.archive(), Program::load(&spec).unwrap().archive());

@@ -208,7 +208,7 @@ pub struct Injector {
 /// One audit at one moment.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Audit {
-    /// When: `boot`, a phase's name, `stop` or `end`.
+    /// When: `boot`, a phase's name, `event N` while a program runs, `stop` or `end`.
     pub moment: String,
     /// What was found.
     #[serde(flatten)]

@@ -100,7 +100,8 @@ impl Actions {
                 self.armed.push(spec.clone());
                 self.arm(machine, spec)?;
             }
-            Action::End => {}
+            // These are the run's own.
+            Action::Audit | Action::End => {}
         }
         Ok(())
     }

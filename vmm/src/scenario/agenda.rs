@@ -14,6 +14,8 @@ pub(super) enum Action {
     Sample,
     /// Let allocations fail.
     Arm(FaultSpec),
+    /// Make all audits, and again after twice as many events.
+    Audit,
     /// End the run here.
     End,
 }

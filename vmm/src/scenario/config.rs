@@ -2,8 +2,8 @@
 
 use super::StopAt;
 use crate::{
-    fault::FaultSpec, machine::DiskSource, nearest::nearest, pressure::PressureProfile,
-    program::Program, size::ByteSize,
+    fault::FaultSpec, inspect::proc::TaskView, machine::DiskSource, nearest::nearest,
+    pressure::PressureProfile, program::Program, size::ByteSize,
 };
 use pagelab_abi::view::ViewKind;
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
@@ -101,6 +101,8 @@ pub enum Inspection {
     Pagetable,
     /// A file of /proc.
     View(ViewKind),
+    /// A file of /proc/PID, of one process or of all.
+    Task(TaskView, Option<u32>),
 }
 
 /// Why a word of the configuration cannot be used.
@@ -121,6 +123,12 @@ pub enum ConfigError {
     /// Requests of the swap device are to fail, but there is none.
     #[error("fault {0} needs a swap device; give one with --swap, such as --swap 256M")]
     NoSwap(FaultSpec),
+    /// A number that no process has.
+    #[error("'{0}' is no process number; write one from 1 on, such as maps=1, or none for all")]
+    BadPid(String),
+    /// A number for what is not a process's.
+    #[error("{0} is not of one process; write it without a number")]
+    NotOfAProcess(String),
     /// Limits that cannot be read.
     #[error(
         "zone limits '{0}' are not two sizes; write the ends of the two lower zones, such as 16M,896M"
@@ -224,6 +232,7 @@ impl Inspection {
         [Self::Pagetable]
             .into_iter()
             .chain(ViewKind::ALL.map(Self::View))
+            .chain(TaskView::ALL.map(|view| Self::Task(view, None)))
     }
 
     /// The name on the command line and in output.
@@ -231,6 +240,7 @@ impl Inspection {
         match self {
             Self::Pagetable => "pagetable",
             Self::View(kind) => kind.name(),
+            Self::Task(view, _) => view.name(),
         }
     }
 }
@@ -238,7 +248,25 @@ impl Inspection {
 impl FromStr for Inspection {
     type Err = ConfigError;
 
-    fn from_str(name: &str) -> Result<Self, ConfigError> {
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let (name, pid) = match text.split_once('=') {
+            Some((name, pid)) => (name, Some(pid)),
+            None => (text, None),
+        };
+        let what = Self::named(name)?;
+        match (what, pid) {
+            (_, None) => Ok(what),
+            (Self::Task(view, _), Some(pid)) => match pid.parse() {
+                Ok(pid) if pid > 0 => Ok(Self::Task(view, Some(pid))),
+                _ => Err(ConfigError::BadPid(pid.to_owned())),
+            },
+            (_, Some(_)) => Err(ConfigError::NotOfAProcess(name.to_owned())),
+        }
+    }
+}
+
+impl Inspection {
+    fn named(name: &str) -> Result<Self, ConfigError> {
         Self::all().find(|what| what.name() == name).ok_or_else(|| {
             let names: Vec<&str> = Self::all().map(Self::name).collect();
             ConfigError::unknown("inspection", name, &names)
@@ -270,5 +298,19 @@ mod tests {
         );
         let error = "buddyinf".parse::<Inspection>().unwrap_err().to_string();
         assert!(error.contains("did you mean 'buddyinfo'?"));
+    }
+
+    #[test]
+    fn views_of_a_process_take_its_number() {
+        let parse = |text: &str| text.parse::<Inspection>();
+        assert_eq!(
+            parse("maps=12"),
+            Ok(Inspection::Task(TaskView::Maps, Some(12)))
+        );
+        assert_eq!(parse("rmap"), Ok(Inspection::Task(TaskView::Rmap, None)));
+        let error = |text: &str| parse(text).unwrap_err().to_string();
+        assert!(error("maps=0").contains("no process number"));
+        assert!(error("maps=x").contains("'x'"));
+        assert!(error("buddyinfo=1").contains("without a number"));
     }
 }

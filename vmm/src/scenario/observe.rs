@@ -1,10 +1,13 @@
 //! What the host sees of the guest from outside, moment by moment.
 
-use super::{Inspection, RunConfig, RunError, devices, view::view};
+use super::{
+    Inspection, RunConfig, RunError, devices,
+    view::{task_view, view},
+};
 use crate::{
     inspect::{
         AuditResult, Outcome,
-        audit::{self, Baseline, Relief, ZoneSummary},
+        audit::{self, Baseline, Moment, Relief, ZoneSummary},
         decode::{DecodeError, Snapshot},
         image::{LiveMemory, PhysMem},
         pagetable::{AddressMap, CpuModel, PagingState},
@@ -20,10 +23,15 @@ use vm_memory::{Bytes, GuestAddress};
 /// Bytes of a view that are read at most, whatever the guest claims.
 const MAX_VIEW: u32 = 1 << 20;
 
+/// Why there is no view of a guest that did not come that far.
+const NO_ROOT: &str = "the guest has not named its root page";
+
 /// Everything seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Observer {
     inspect: Vec<Inspection>,
+    /// Whether the workload is a program.
+    program: bool,
     /// The end of boot.
     pub(super) boot: Boot,
     /// From the start of the run to the guest's first line, and to the end of boot.
@@ -49,6 +57,7 @@ impl Observer {
         inspect.dedup();
         Self {
             inspect,
+            program: config.program.is_some(),
             ..Self::default()
         }
     }
@@ -57,7 +66,7 @@ impl Observer {
     pub(super) fn at_ready(&mut self, machine: &Machine, since_start: Duration) {
         self.boot_time = since_start;
         self.boot.first_line_events = machine.first_line().map_or(0, |line| line.events);
-        self.look(machine, "boot", |observer, snapshot| {
+        self.look(machine, "boot", Moment::Between, |observer, snapshot| {
             observer.boot.events = snapshot.root.clock.count.load(Relaxed);
             observer.boot.zones = observer.zones.clone();
             observer.baseline = Baseline::take(snapshot).ok();
@@ -68,7 +77,7 @@ impl Observer {
     /// A phase begins.
     pub(super) fn at_phase(&mut self, machine: &Machine, phase: Phase) {
         if phase != Phase::Workload {
-            self.look(machine, phase.name(), |_, _| {});
+            self.look(machine, phase.name(), Moment::Between, |_, _| {});
         }
     }
 
@@ -85,9 +94,16 @@ impl Observer {
         });
     }
 
+    /// A program has made the system call that is this event.
+    pub(super) fn at_event(&mut self, machine: &Machine, event: u64) {
+        let moment = format!("event {event}");
+        self.look(machine, &moment, Moment::Between, |_, _| {});
+        self.walk(machine, &moment);
+    }
+
     /// The run was stopped.
     pub(super) fn at_stop(&mut self, machine: &Machine) {
-        self.look(machine, "stop", |observer, snapshot| {
+        self.look(machine, "stop", Moment::Anywhere, |observer, snapshot| {
             observer.add("stop", swap_io(machine, snapshot).into_iter().collect());
         });
         self.walk(machine, "stop");
@@ -96,17 +112,16 @@ impl Observer {
 
     /// The workload is over: nothing may be left of it.
     pub(super) fn at_done(&mut self, machine: &Machine) {
-        self.look(machine, "end", |observer, snapshot| {
+        self.look(machine, "end", Moment::Between, |observer, snapshot| {
             let leak = observer
                 .baseline
                 .as_ref()
                 .map(|baseline| audit::leak(snapshot, baseline));
             let faults = audit::fault_accounting(snapshot);
             let swap = swap_io(machine, snapshot);
-            observer.add(
-                "end",
-                leak.into_iter().chain([faults]).chain(swap).collect(),
-            );
+            let left = observer.program.then(|| audit::nothing_left(snapshot));
+            let all = leak.into_iter().chain([faults]).chain(swap).chain(left);
+            observer.add("end", all.collect());
         });
         self.walk(machine, "end");
         self.show(machine);
@@ -124,13 +139,14 @@ impl Observer {
         &mut self,
         machine: &Machine,
         moment: &str,
+        stands: Moment,
         more: impl FnOnce(&mut Self, &Snapshot<'_>),
     ) {
         let seen = with_memory(machine, |memory, root| match Snapshot::read(memory, root) {
             Ok(snapshot) => {
                 self.zones = audit::zones(&snapshot);
                 self.relief = audit::relief(&snapshot.vmstat);
-                self.add(moment, audit::of_snapshot(&snapshot));
+                self.add(moment, audit::of_snapshot(&snapshot, stands));
                 more(self, &snapshot);
             }
             Err(error) => self.add(moment, audit::undecodable(&error)),
@@ -167,7 +183,11 @@ impl Observer {
                 Inspection::View(kind) => with_memory(machine, |memory, root| {
                     view(memory, root, kind).map_err(|error| error.to_string())
                 })
-                .unwrap_or_else(|| Err("the guest has not named its root page".to_owned())),
+                .unwrap_or_else(|| Err(NO_ROOT.to_owned())),
+                Inspection::Task(kind, pid) => with_memory(machine, |memory, root| {
+                    task_view(memory, root, kind, pid).map_err(|error| error.to_string())
+                })
+                .unwrap_or_else(|| Err(NO_ROOT.to_owned())),
             };
             let text = text.unwrap_or_else(|error| format!("cannot be read: {error}\n"));
             self.views.push(View {

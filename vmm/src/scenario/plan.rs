@@ -1,6 +1,6 @@
 //! What a configuration means: the machine to build, and what the default scenario brings along.
 
-use super::RunConfig;
+use super::{RunConfig, ZoneModel};
 use crate::{
     devices::serial::ProgramOutput,
     fault::FaultSpec,
@@ -33,7 +33,14 @@ const MAX_OUTPUT: usize = 16 << 20;
 /// The machine for a run.
 pub(super) fn machine(config: &RunConfig) -> MachineConfig {
     let kernel = config.kernel.clone().map_or(Kernel::Embedded, Kernel::Path);
+    let machine = MachineConfig::new(kernel);
+    // In the classic model the direct map ends where HIGHMEM begins.
+    let direct_map_end = match (config.zones, config.zone_limits) {
+        (ZoneModel::Classic, Some(limits)) => limits.upper.0,
+        _ => machine.initramfs_limit,
+    };
     MachineConfig {
+        initramfs_limit: machine.initramfs_limit.min(direct_map_end),
         memory: config.memory.0,
         cmdline: cmdline(config),
         swap: config.swap.clone(),
@@ -45,7 +52,7 @@ pub(super) fn machine(config: &RunConfig) -> MachineConfig {
             .as_ref()
             .map(|program| Initramfs::Bytes(program.archive())),
         program: config.program.as_ref().map(|_| outputs(config.forward)),
-        ..MachineConfig::new(kernel)
+        ..machine
     }
 }
 

@@ -15,11 +15,15 @@ use crate::{
     report::{Report, Verdict},
 };
 use pagelab_abi::{
-    event::NEVER,
+    event::{EventKind, NEVER},
     platform::{Doorbell, ExitCode},
     workload::Phase,
 };
 use std::{sync::atomic::Ordering::Relaxed, time::Instant};
+
+/// Events from the end of boot to the first audit of a program that runs. Each later one comes after
+/// twice as many, so that their number grows with the logarithm of the run.
+const FIRST_AUDIT: u64 = 64;
 
 /// A run in progress.
 struct Run<'a> {
@@ -29,6 +33,8 @@ struct Run<'a> {
     actions: Actions,
     observer: Observer,
     turns: Turns,
+    /// The last event at which system calls were counted, and their number.
+    calls_before: Option<(u64, u64)>,
     started: Instant,
 }
 
@@ -46,6 +52,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         actions: Actions::new(config.seed),
         observer: Observer::new(config),
         turns: Turns::default(),
+        calls_before: None,
         started,
     };
     let ending = run.drive()?;
@@ -129,6 +136,10 @@ impl Run<'_> {
             self.actions
                 .begin_pressure(&self.machine, &mut self.agenda, profile, now)?;
         }
+        if self.config.program.is_some() {
+            self.agenda
+                .add(now.saturating_add(FIRST_AUDIT), Action::Audit);
+        }
         match self.config.stop_at {
             Some(StopAt::Event(event)) if event < now => {
                 return Err(RunError::StopTooEarly { event, ready: now });
@@ -196,6 +207,10 @@ impl Run<'_> {
             }));
         }
         for action in due {
+            if action == Action::Audit {
+                self.audit(now)?;
+                continue;
+            }
             self.actions
                 .carry_out(&self.machine, &mut self.agenda, &action, now)?;
         }
@@ -208,6 +223,25 @@ impl Run<'_> {
         };
         page.arm_stop(self.agenda.next().unwrap_or(NEVER), Some(condition))?;
         Ok(None)
+    }
+
+    /// Makes all audits if the event of now is a system call, and otherwise goes on to the next
+    /// event: between two operations more can be said than within one.
+    fn audit(&mut self, now: u64) -> Result<(), RunError> {
+        let by_kind = &self.machine.root()?.clock.by_kind;
+        let calls = by_kind[EventKind::Syscall as usize - 1].load(Relaxed);
+        let before = self.calls_before.replace((now, calls));
+        let is_call = before.is_some_and(|(event, count)| event + 1 == now && count < calls);
+        if !is_call {
+            self.agenda.add(now.saturating_add(1), Action::Audit);
+            return Ok(());
+        }
+        self.observer.at_event(&self.machine, now);
+        let ready = self.observer.boot.events;
+        let next = ready.saturating_add(now.saturating_sub(ready).saturating_mul(2));
+        self.agenda
+            .add(next.max(now.saturating_add(FIRST_AUDIT)), Action::Audit);
+        Ok(())
     }
 
     fn at_exit(&mut self, code: ExitCode) -> Result<Ending, RunError> {

@@ -4,7 +4,7 @@ use crate::inspect::{
     decode::{DecodeError, Snapshot},
     image::PhysMem,
     pagetable::DeviceRange,
-    proc,
+    proc::{self, TaskView},
 };
 use pagelab_abi::{
     platform::{MMIO_BASE, MMIO_END},
@@ -17,6 +17,19 @@ use pagelab_abi::{
 /// What cannot be decoded.
 pub fn view(memory: &dyn PhysMem, root: u64, kind: ViewKind) -> Result<String, DecodeError> {
     proc::text(&Snapshot::read(memory, root)?, kind)
+}
+
+/// The text of a file of /proc/PID, of one process or of all.
+///
+/// # Errors
+/// What cannot be decoded.
+pub fn task_view(
+    memory: &dyn PhysMem,
+    root: u64,
+    view: TaskView,
+    pid: Option<u32>,
+) -> Result<String, DecodeError> {
+    proc::task_text(&Snapshot::read(memory, root)?, view, pid)
 }
 
 /// What may be mapped besides RAM: the window of the virtio devices.

@@ -5,7 +5,7 @@ use pagelab_abi::{
     slab::ObjectState,
 };
 
-use super::{AuditResult, Baseline, Findings, Guest, Skip};
+use super::{AuditResult, Baseline, Findings, Guest, Moment, Skip};
 use crate::inspect::decode::{Block, BlockState, Cache, Snapshot};
 
 const NAME: &str = "leak";
@@ -17,7 +17,7 @@ const NAMED: usize = 4;
 /// Compares what is in use now, after the workload has given everything back, with `baseline`.
 /// Empty slabs, per-CPU lists and magazines may stay; they are in nobody's hands.
 pub fn leak(snapshot: &Snapshot<'_>, baseline: &Baseline) -> AuditResult {
-    let guest = Guest::new(snapshot);
+    let guest = Guest::new(snapshot, Moment::Between);
     let mut findings = Findings::new();
     check_frames(&guest, baseline, &mut findings);
     match check_objects(&guest, baseline, &mut findings) {

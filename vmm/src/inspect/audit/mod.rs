@@ -6,15 +6,21 @@
 mod baseline;
 mod buddies_merged;
 mod census;
+mod cow_unshared;
 mod fault_accounting;
 mod frames_accounted;
 mod free_list_links;
 mod guest_views;
 mod leak;
 mod no_overlap;
+mod nothing_left;
+mod page_cache;
+mod page_references;
 mod pageblock_types;
 mod pcp_lists;
+mod process_list;
 mod refcounts;
+mod rss_counters;
 mod slab_debug;
 mod slab_frames;
 mod slab_lists;
@@ -24,6 +30,10 @@ mod swap_io;
 mod swap_slots;
 #[cfg(test)]
 mod tests;
+mod user_areas;
+mod user_kernel_apart;
+
+mod vma_trees;
 mod vmstat_consistent;
 mod watermarks;
 mod zone_free_count;
@@ -33,8 +43,11 @@ pub use census::{Census, ZoneCensus};
 pub use fault_accounting::{FaultAccount, fault_accounting};
 pub use guest_views::guest_view;
 pub use leak::leak;
+pub use nothing_left::nothing_left;
 pub use summary::{Relief, ZoneSummary, relief, zones};
 pub use swap_io::swap_io;
+
+use super::users::Users;
 
 use super::{
     AuditResult, Findings,
@@ -42,19 +55,34 @@ use super::{
     image::PhysMem,
 };
 
+/// Where the guest stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Between two operations of its memory manager, as when a program has made a system call that
+    /// has not begun yet.
+    Between,
+    /// Perhaps within one: pages that were taken out of the tables may still be on their way back,
+    /// and are not yet counted off.
+    Anywhere,
+}
+
 /// What every audit gets: a guest's structures, with what several audits need worked out once.
 struct Guest<'s> {
     snapshot: &'s Snapshot<'s>,
     census: Census,
     caches: Result<Vec<Cache>, DecodeError>,
+    users: Result<Users, DecodeError>,
+    moment: Moment,
 }
 
 impl<'s> Guest<'s> {
-    fn new(snapshot: &'s Snapshot<'s>) -> Self {
+    fn new(snapshot: &'s Snapshot<'s>, moment: Moment) -> Self {
         Self {
+            moment,
             snapshot,
             census: Census::of(snapshot),
             caches: snapshot.caches(),
+            users: Users::read(snapshot),
         }
     }
 
@@ -63,6 +91,14 @@ impl<'s> Guest<'s> {
         match &self.caches {
             Ok(caches) => Ok(caches),
             Err(error) => Err(Skip(format!("the slab caches cannot be decoded: {error}"))),
+        }
+    }
+
+    /// Processes and files, or why an audit of them is skipped.
+    fn users(&self) -> Result<&Users, Skip> {
+        match &self.users {
+            Ok(users) => Ok(users),
+            Err(error) => Err(Skip(format!("the processes cannot be decoded: {error}"))),
         }
     }
 }
@@ -109,6 +145,19 @@ const AUDITS: [&Audit; 15] = [
     &swap_slots::AUDIT,
 ];
 
+/// The audits of processes and files, made where there are any. The last holds between operations
+/// alone, and is made there.
+const USER_AUDITS: [&Audit; 8] = [
+    &process_list::AUDIT,
+    &vma_trees::AUDIT,
+    &user_areas::AUDIT,
+    &user_kernel_apart::AUDIT,
+    &cow_unshared::AUDIT,
+    &page_cache::AUDIT,
+    &page_references::AUDIT,
+    &rss_counters::AUDIT,
+];
+
 /// Name of the audit that tells whether there is anything to audit.
 const DECODE: (&str, &str) = (
     "decode",
@@ -117,22 +166,31 @@ const DECODE: (&str, &str) = (
 
 /// Makes all audits that need nothing but one moment's memory, on the guest whose root page is at
 /// `root_gpa`. If its structures cannot be decoded, `decode` says why and the others are skipped.
-pub fn all(mem: &dyn PhysMem, root_gpa: u64) -> Vec<AuditResult> {
+pub fn all(mem: &dyn PhysMem, root_gpa: u64, moment: Moment) -> Vec<AuditResult> {
     match Snapshot::read(mem, root_gpa) {
-        Ok(snapshot) => of_snapshot(&snapshot),
+        Ok(snapshot) => of_snapshot(&snapshot, moment),
         Err(error) => undecodable(&error),
     }
 }
 
 /// As [`all`], for a guest that is decoded already.
-pub fn of_snapshot(snapshot: &Snapshot<'_>) -> Vec<AuditResult> {
-    let guest = Guest::new(snapshot);
+pub fn of_snapshot(snapshot: &Snapshot<'_>, moment: Moment) -> Vec<AuditResult> {
+    let guest = Guest::new(snapshot, moment);
     let mut decoded = Findings::new();
     if let Err(error) = &guest.caches {
         decoded.add(|| error.to_string());
     }
+    let mut users: &[&Audit] = match moment {
+        Moment::Between => &USER_AUDITS,
+        Moment::Anywhere => &USER_AUDITS[..USER_AUDITS.len() - 1],
+    };
+    match &guest.users {
+        Ok(found) if found.is_empty() => users = &[],
+        Ok(_) => {}
+        Err(error) => decoded.add(|| error.to_string()),
+    }
     let decoded = decoded.into_result(DECODE.0, DECODE.1);
-    let audits = AUDITS.iter().map(|audit| audit.of(&guest));
+    let audits = AUDITS.iter().chain(users).map(|audit| audit.of(&guest));
     std::iter::once(decoded).chain(audits).collect()
 }
 

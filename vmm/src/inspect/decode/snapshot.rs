@@ -133,6 +133,11 @@ impl<'m> Snapshot<'m> {
         (ram, reserved)
     }
 
+    /// The memory manager's root structure.
+    pub(super) fn mm_state(&self) -> &MmState {
+        &self.state
+    }
+
     /// The slab allocator's root structure.
     pub(super) fn slab_state(&self) -> &SlabState {
         &self.state.slab

@@ -7,7 +7,7 @@
 //!
 //! * [`PageTables::translate`]: one address, with the chain of entries;
 //! * [`PageTables::access`]: would this access fault, and with which error code;
-//! * [`PageTables::walk`]: all mappings of a range;
+//! * [`PageTables::walk`]: all mappings of a range; [`PageTables::entries`]: entry by entry;
 //! * [`AddressMap`]: the printed map, on which [`audit`] and [`ReverseMap`] stand.
 //!
 //! Reading sets no accessed or dirty bit and changes nothing. Tables may be garbage: the work is
@@ -18,6 +18,7 @@ mod audit;
 #[cfg(test)]
 mod audit_tests;
 pub mod bits;
+mod entries;
 mod entry;
 mod leaf;
 mod map;
@@ -37,6 +38,7 @@ mod walk;
 
 pub use access::{Access, AccessFault, AccessKind, PageFault};
 pub use audit::{DeviceRange, Expected, all_held, audit};
+pub use entries::{EntryVisitor, LeafEntry};
 pub use entry::PageSize;
 pub use map::{AddressMap, MapLine};
 pub use region::{KERNEL_HALF, Region, Regions};

@@ -7,10 +7,13 @@ mod buddyinfo;
 mod meminfo;
 mod pagetypeinfo;
 mod slabinfo;
+mod task;
 #[cfg(test)]
 mod tests;
 mod vmstat;
 mod zoneinfo;
+
+pub use task::{TaskView, task_text};
 
 use pagelab_abi::view::ViewKind;
 

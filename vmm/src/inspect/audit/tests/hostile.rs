@@ -18,7 +18,7 @@ use crate::inspect::{
 
 /// Does everything with an image that can be done.
 fn survive(image: &TestImage) {
-    let results = audit::all(&image.memory, ROOT);
+    let results = audit::all(&image.memory, ROOT, audit::Moment::Between);
     assert!(results.iter().all(|result| !result.name.is_empty()));
     if let Ok(snapshot) = Snapshot::read(&image.memory, ROOT) {
         for kind in ViewKind::ALL {
@@ -39,7 +39,7 @@ fn another_version_is_named_and_everything_skipped() {
     image.change_u32(ROOT + offset_of!(Root, version) as u64, |version| {
         version + 1
     });
-    let results = audit::all(&image.memory, ROOT);
+    let results = audit::all(&image.memory, ROOT, audit::Moment::Between);
     assert!(
         results[0].violated()
             && results[0].findings[0].contains(&format!("version {}", VERSION + 1))

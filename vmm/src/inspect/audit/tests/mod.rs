@@ -7,6 +7,7 @@ mod pages;
 mod slabs;
 mod swap_io;
 mod swap_slots;
+mod users;
 mod zones;
 
 use pagelab_abi::slab::CacheFlags;
@@ -59,7 +60,7 @@ fn block_in(image: &TestImage, state: BlockState) -> (Zone, Block) {
 }
 
 fn assert_all_hold(guest: &TestGuest, when: &str) {
-    for result in audit::all(&guest.image().memory, ROOT) {
+    for result in audit::all(&guest.image().memory, ROOT, audit::Moment::Between) {
         assert_eq!(result.outcome, Outcome::Held, "{when}: {result:#?}");
     }
 }

@@ -1,0 +1,44 @@
+//! Who may write a private page has it alone.
+
+use pagelab_abi::vma::VmFlags;
+
+use super::{Audit, Findings, Guest, Skip};
+
+pub(super) const AUDIT: Audit = Audit {
+    name: "cow-unshared",
+    checks: "a private page that can be written has one entry, and is in no file and not the page of zeros",
+    run,
+};
+
+fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
+    let users = guest.users()?;
+    for space in &users.spaces {
+        for (page, area) in space.held() {
+            let [_, write, _] = page.rights();
+            if !write || area.is_none_or(|area| area.flags.contains(VmFlags::SHARED)) {
+                continue;
+            }
+            let pfn = page.pfn();
+            let holders = pfn.and_then(|pfn| users.frames.get(&pfn)).copied();
+            let holders = holders.unwrap_or_default();
+            let shared = if page.is_special() || pfn == guest.snapshot.zero_pfn() {
+                "the page of zeros".to_owned()
+            } else if holders.slots > 0 {
+                "in the page cache".to_owned()
+            } else if holders.entries > 1 {
+                format!("held by {} entries", holders.entries)
+            } else {
+                continue;
+            };
+            findings.add(|| {
+                format!(
+                    "{}: the private page at {:#x} can be written, and its frame {:#x} is {shared}",
+                    space.name,
+                    page.va(),
+                    pfn.unwrap_or_default()
+                )
+            });
+        }
+    }
+    users.incomplete().map_or(Ok(()), |why| Err(Skip(why)))
+}

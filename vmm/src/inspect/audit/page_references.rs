@@ -1,0 +1,71 @@
+//! References are page-table entries, the page cache, and nothing else for long.
+
+use pagelab_abi::page::{MAPPING_ANON, PageFlags};
+
+use super::{Audit, Findings, Guest, Moment, Skip};
+use crate::inspect::{decode::BlockState, users::Holders};
+
+pub(super) const AUDIT: Audit = Audit {
+    name: "page-references",
+    checks: "a program's frame has a reference for each entry and for the page cache, and at most one more",
+    run,
+};
+
+/// References that the kernel may have while it works on a frame.
+const PINS: u32 = 1;
+
+/// Frames that were taken out of the tables and wait for the CPU to forget them.
+const GATHERED: u64 = 64;
+
+fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
+    let users = guest.users()?;
+    if let Some(why) = users.incomplete() {
+        return Err(Skip(why));
+    }
+    for (&pfn, &Holders { entries, slots }) in &users.frames {
+        let Some(page) = guest.snapshot.descriptor(pfn) else {
+            findings.add(|| format!("frame {pfn:#x} is held, and has no descriptor"));
+            continue;
+        };
+        let held = entries + slots;
+        let found = page.refcount;
+        findings.require((held..=held + PINS).contains(&found), || {
+            format!("frame {pfn:#x} has {found} references: {entries} entries and {slots} slots of the page cache hold it")
+        });
+        findings.require(i64::from(page.mapcount) == i64::from(entries), || {
+            format!(
+                "frame {pfn:#x} counts {} entries, and {entries} hold it",
+                page.mapcount
+            )
+        });
+    }
+    let mut gathered = match guest.moment {
+        Moment::Between => 0,
+        Moment::Anywhere => GATHERED,
+    };
+    for zone in &guest.snapshot.zones {
+        for block in guest.snapshot.blocks(zone).flatten() {
+            let is_anon = block.state == BlockState::Allocated
+                && !block
+                    .head
+                    .flags()
+                    .intersects(PageFlags::SLAB | PageFlags::LARGE_KMALLOC)
+                && block.head.mapping == MAPPING_ANON;
+            if !is_anon || users.frames.contains_key(&block.pfn) {
+                continue;
+            }
+            let is_on_its_way = (block.head.refcount, block.head.mapcount) == (1, 0);
+            if is_on_its_way && gathered > 0 {
+                gathered -= 1;
+                continue;
+            }
+            findings.add(|| {
+                format!(
+                    "frame {:#x} is a program's, and no entry holds it",
+                    block.pfn
+                )
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! /proc/PID/pagemap (Linux Documentation/admin-guide/mm/pagemap.rst), a line for each page.
+
+use std::fmt;
+
+use super::Processes;
+use crate::inspect::{decode::UserPage, users::Space};
+
+/// The page is mapped once.
+const EXCLUSIVE: u64 = 1 << 56;
+/// It is a file's, or shared memory's.
+const FILE: u64 = 1 << 61;
+/// It is there.
+const PRESENT: u64 = 1 << 63;
+
+impl Processes<'_> {
+    /// Address, the word that Linux has for it, and the word's parts for people.
+    pub(super) fn pagemap(&self, out: &mut impl fmt::Write, space: &Space) -> fmt::Result {
+        for (page, _) in space.held() {
+            let word = self.word(page);
+            let letter = |bit, letter| if word & bit != 0 { letter } else { '-' };
+            writeln!(
+                out,
+                "{:016x} {word:016x} pfn {:x} {}{}{}{}{}",
+                page.va(),
+                page.pfn().unwrap_or_default(),
+                letter(PRESENT, 'p'),
+                letter(FILE, 'f'),
+                letter(EXCLUSIVE, 'x'),
+                if page.accessed() { 'a' } else { '-' },
+                if page.dirty() { 'd' } else { '-' },
+            )?;
+        }
+        Ok(())
+    }
+
+    fn word(&self, page: &UserPage) -> u64 {
+        let Some(pfn) = page.pfn() else { return 0 };
+        let holders = self.users.frames.get(&pfn).copied().unwrap_or_default();
+        let mapping = self.snapshot.descriptor(pfn).map_or(0, |page| page.mapping);
+        let is_file = self.users.file(mapping).is_some();
+        u64::from(pfn)
+            | if page.is_present() { PRESENT } else { 0 }
+            | if is_file { FILE } else { 0 }
+            | if holders.entries == 1 { EXCLUSIVE } else { 0 }
+    }
+}
