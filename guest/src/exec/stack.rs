@@ -145,10 +145,5 @@ impl Stack<'_> {
 
 /// Where the strings are, for those who look from outside.
 fn note_bounds(space: &Space, args: u64, env: u64, path: u64) {
-    use core::sync::atomic::Ordering::Relaxed;
-    let mm = space.mm_struct();
-    mm.arg_start.store(args, Relaxed);
-    mm.arg_end.store(env, Relaxed);
-    mm.env_start.store(env, Relaxed);
-    mm.env_end.store(path, Relaxed);
+    space.note_strings(args..env, env..path);
 }

@@ -160,7 +160,7 @@ impl Running<'_> {
 
     /// Pages of its areas, and those that are resident.
     fn pages(&self) -> (u64, u64) {
-        let total = self.space.mm_struct().total_vm.load(Relaxed);
+        let total = self.space.total_vm();
         (total, self.space.resident())
     }
 

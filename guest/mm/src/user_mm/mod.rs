@@ -48,6 +48,7 @@ pub(crate) use vm::Vm;
 
 use crate::{Mm, machine::Machine, pgtable::PageTables, vma::VmaCache, vma::VmaTree};
 use core::{
+    ops::Range,
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
@@ -83,12 +84,35 @@ impl<M: Machine + 'static> UserMm<M> {
         self.gpa
     }
 
-    /// Counters and bounds. The links, the tables and the areas are not to be written.
+    /// What the host sees of it. Private: its links are followed without a doubt.
     #[inline]
-    pub fn mm_struct(&self) -> &MmStruct {
+    fn mm_struct(&self) -> &MmStruct {
         // SAFETY: the object lives as long as this value. What changes in it is atomic, but for
         // `vmas` while `tree` has it, which borrows this value as a whole.
         unsafe { self.at.as_ref() }
+    }
+
+    /// Pages in all areas.
+    pub fn total_vm(&self) -> u64 {
+        self.mm_struct().total_vm.load(Relaxed)
+    }
+
+    /// Faults so far.
+    pub fn faults(&self) -> u64 {
+        self.mm_struct().min_flt.load(Relaxed)
+    }
+
+    /// Says where the strings of the arguments and of the environment are.
+    pub fn note_strings(&self, args: Range<u64>, env: Range<u64>) {
+        let this = self.mm_struct();
+        for (field, value) in [
+            (&this.arg_start, args.start),
+            (&this.arg_end, args.end),
+            (&this.env_start, env.start),
+            (&this.env_end, env.end),
+        ] {
+            field.store(value, Relaxed);
+        }
     }
 
     /// The memory manager.
