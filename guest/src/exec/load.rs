@@ -6,11 +6,12 @@ use elf::{
     abi::{PF_R, PF_W, PF_X},
     segment::ProgramHeader,
 };
-use pagelab_abi::{PAGE_SIZE, errno::Errno, mman::Prot};
+use pagelab_abi::{
+    PAGE_SIZE,
+    errno::Errno,
+    mman::{MapFlags, Prot},
+};
 use pagelab_mm::user_mm::MmapRequest;
-
-/// Bytes that are copied at once.
-const CHUNK: usize = 1024;
 
 /// What a program's stack says of it.
 pub(super) struct Program {
@@ -22,7 +23,7 @@ pub(super) struct Program {
 /// Loads all segments and sets the start of the heap.
 ///
 /// # Errors
-/// ENOMEM; ENOEXEC if the file is shorter than it was.
+/// ENOMEM.
 pub(super) fn load(image: &Image, file: &ExecFile, space: &mut Space) -> Result<Program, Errno> {
     let mut end = 0;
     for segment in image.segments() {
@@ -36,7 +37,8 @@ pub(super) fn load(image: &Image, file: &ExecFile, space: &mut Space) -> Result<
     })
 }
 
-/// Returns the page-aligned end.
+/// Maps a segment: the file's pages, each of them a copy of its own once it is written, and zeros
+/// behind them. Returns the page-aligned end.
 fn load_segment(
     bias: u64,
     segment: &ProgramHeader,
@@ -47,24 +49,23 @@ fn load_segment(
     let start = at & !(PAGE_SIZE - 1);
     let end = (at + segment.p_memsz).next_multiple_of(PAGE_SIZE);
     let rights = rights(segment.p_flags);
-    let writable = rights | Prot::WRITE;
-    space.mmap(&MmapRequest::anonymous(end - start, writable).fixed(start))?;
-    // From the start of the page: what is in front of the segment is in the file, too.
-    let first = segment.p_offset - (at - start);
-    let bytes = segment.p_filesz + (at - start);
-    let bytes = if segment.p_filesz == 0 { 0 } else { bytes };
-    let mut done = 0;
-    while done < bytes {
-        let mut buffer = [0; CHUNK];
-        let part = &mut buffer[..(bytes - done).min(CHUNK as u64) as usize];
-        if file.read_at(first + done, part)? != part.len() {
-            return Err(Errno::ENOEXEC);
+    let mut zeros = start;
+    if segment.p_filesz > 0 {
+        let content_end = at + segment.p_filesz;
+        zeros = content_end.next_multiple_of(PAGE_SIZE);
+        // Both are as far from a page's start.
+        let first = (segment.p_offset - (at - start)) / PAGE_SIZE;
+        let private = MapFlags::PRIVATE;
+        let request = MmapRequest::of_file(zeros - start, rights, private, file.id(), first);
+        space.mmap(&request.fixed(start))?;
+        let has_zeros = segment.p_memsz > segment.p_filesz;
+        if has_zeros && rights.contains(Prot::WRITE) {
+            let rest = (zeros - content_end) as usize;
+            space.clear(content_end, rest).map_err(|_| Errno::ENOMEM)?;
         }
-        space.write(start + done, part).map_err(|_| Errno::ENOMEM)?;
-        done += part.len() as u64;
     }
-    if rights != writable {
-        let _ = space.mprotect(start, end - start, rights);
+    if zeros < end {
+        space.mmap(&MmapRequest::anonymous(end - zeros, rights).fixed(zeros))?;
     }
     Ok(end)
 }

@@ -22,7 +22,7 @@ use core::{
 };
 use linux_raw_sys::general as linux;
 use pagelab_abi::{errno::Errno, task::COMM_LEN};
-use pagelab_mm::user_mm::FileMapping;
+use pagelab_mm::{page_cache::FileId, user_mm::FileMapping};
 
 /// A program's file.
 pub(crate) struct ExecFile {
@@ -31,6 +31,11 @@ pub(crate) struct ExecFile {
 }
 
 impl ExecFile {
+    /// Its content, to map. It stays as long as this value or a mapping.
+    pub(crate) fn id(&self) -> FileId {
+        self.content.id()
+    }
+
     /// Its bytes.
     pub(crate) fn len(&self) -> u64 {
         mm().file_size(self.content.id())
