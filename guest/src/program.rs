@@ -55,6 +55,7 @@ pub(crate) fn init() -> Result<(), CreateError> {
 }
 
 /// Runs the program to its end. False if it could not be started, or if something of it is left.
+#[inline(never)]
 pub(crate) fn run(mm: &'static Memory, cmdline: &Cmdline<'_>) -> bool {
     root::progress()
         .phase

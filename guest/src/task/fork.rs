@@ -79,6 +79,7 @@ impl Tasks {
     }
 
     /// Copies what a child has of its parent.
+    #[inline(never)]
     fn fill_child(&mut self, slot: Slot, child: Slot, request: &CloneRequest) -> Result<(), Errno> {
         let flags = request.flags;
         let is_loaded = self.loaded == Some(slot);

@@ -62,6 +62,7 @@ impl Tasks {
     }
 
     /// A process without memory and files, child of `parent`.
+    #[inline(never)]
     pub(super) fn add(&mut self, parent: Pid) -> Result<Slot, Errno> {
         let free = self.slots.iter().position(Option::is_none);
         let free = free.ok_or(Errno::EAGAIN)?;

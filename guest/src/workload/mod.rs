@@ -85,7 +85,8 @@ pub(crate) fn run(mm: &'static Memory, cmdline: &Cmdline<'_>) -> Result<bool, Un
     Ok(phases(mm, recipe, seed))
 }
 
-/// The phases of the default scenario.
+/// The phases of the default scenario. A frame of its own, as it is a large one.
+#[inline(never)]
 fn phases(mm: &'static Memory, recipe: Recipe, seed: u64) -> bool {
     let start = Inventory::of(mm);
     let mut mix = Mix::new(mm, recipe, seed);
@@ -110,6 +111,7 @@ fn phases(mm: &'static Memory, recipe: Recipe, seed: u64) -> bool {
 }
 
 /// Memory filled to the brim: the first phase only.
+#[inline(never)]
 fn storm(mm: &'static Memory, seed: u64, gfp: fn(&mut Rng) -> pagelab_abi::gfp::Gfp) -> bool {
     let start = Inventory::of(mm);
     begin(mm, Phase::Workload);

@@ -41,7 +41,7 @@ impl Stack {
     /// Its size in pages.
     pub(crate) const fn pages(self) -> u64 {
         match self {
-            Self::Main => 8,
+            Self::Main => 12,
             _ => 4,
         }
     }
