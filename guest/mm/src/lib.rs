@@ -1,4 +1,5 @@
-//! pagelab's memory manager: memblock, zones, buddy, per-CPU lists, slab caches.
+//! pagelab's memory manager: memblock, zones, buddy, per-CPU lists, slab caches, address spaces, page
+//! cache, swap slots.
 //!
 //! There is no machine code in it: it reaches the machine only through [`machine::Machine`], so the
 //! same code runs in the guest kernel, in host tests and in benchmarks. All state that outlives a
@@ -12,7 +13,8 @@
 //!    descriptors and pageblock bytes of that zone's free blocks. Never two at a time, and nothing
 //!    else is taken under it.
 //!
-//! A [`vma::VmaTree`] has no lock: whoever changes it holds it by `&mut`.
+//! A [`vma::VmaTree`] and a [`user_mm::UserMm`] have no lock: whoever changes one holds it by `&mut`. The
+//! list of all address spaces is changed by the one CPU that runs processes.
 //!
 //! No lock is held while [`machine::Machine::event`] or a shrinker runs. Per-CPU state has no lock:
 //! its CPU alone writes it; see [`pagelab_abi::percpu`]. What one CPU may run is one thread of
