@@ -8,10 +8,10 @@ use crate::fs::{
     path::AtEnd,
     transfer::{Answer, MAX_SIZE},
 };
-use core::sync::atomic::Ordering::Relaxed;
+use core::{ops::Range, sync::atomic::Ordering::Relaxed};
 use linux_raw_sys::general as linux;
 use pagelab_abi::{PAGE_SIZE, errno::Errno};
-use pagelab_mm::{AllocError, page_cache::FILE_GFP};
+use pagelab_mm::{AllocError, FileId, page_cache::FILE_GFP};
 
 pub(super) fn lseek(caller: &mut Caller<'_>, number: u64, offset: u64, whence: u64) -> Answer {
     let file = caller.files.get(fd(number))?;
@@ -111,21 +111,34 @@ pub(super) fn fallocate(
         mm().punch_hole(content, offset, end)
             .map_err(|_| Errno::ENOMEM)?;
     } else {
-        for page in offset / PAGE_SIZE..end.div_ceil(PAGE_SIZE) {
-            match mm().file_page(content, page, true, FILE_GFP) {
-                Ok(Some(pfn)) => {
-                    mm().put_page(pfn);
-                }
-                Err(AllocError::BadRequest) => return Err(Errno::EFBIG.into()),
-                _ => return Err(Errno::ENOSPC.into()),
-            }
-        }
-        if mode == 0 && end > mm().file_size(content) {
-            mm().truncate(content, end).map_err(|_| Errno::ENOMEM)?;
-        }
+        reserve(content, offset..end, mode == 0)?;
     }
     file.dentry.inode.modified();
     Ok(0)
+}
+
+/// Makes pages of a range of a file. It becomes as long as the range if it `grows`; otherwise pages
+/// behind its end are not made, for nobody could see them. The size comes first, so that no page is
+/// ever behind it; if memory runs out, both are as before.
+fn reserve(file: FileId, range: Range<u64>, grows: bool) -> Result<(), Errno> {
+    let old = mm().file_size(file);
+    let size = if grows { old.max(range.end) } else { old };
+    mm().truncate(file, size).map_err(|_| Errno::ENOMEM)?;
+    for page in range.start / PAGE_SIZE..range.end.min(size).div_ceil(PAGE_SIZE) {
+        let made = mm().file_page(file, page, true, FILE_GFP);
+        let errno = match made {
+            Ok(Some(pfn)) => {
+                mm().put_page(pfn);
+                continue;
+            }
+            Err(AllocError::BadRequest) => Errno::EFBIG,
+            _ => Errno::ENOSPC,
+        };
+        // Making it shorter again needs no memory.
+        let _ = mm().truncate(file, old);
+        return Err(errno);
+    }
+    Ok(())
 }
 
 /// There is nothing behind the cache, so all is where it is to be.

@@ -344,6 +344,16 @@ fn memory_files_have_content_and_no_name() {
             matches!(huge, Err(Errno::EFBIG | Errno::ENOSPC)),
             "{huge:?}"
         );
+        let size = process.sys(linux::__NR_lseek, &[fd, 0, 2]);
+        assert_eq!(
+            size,
+            Ok((1 << 30) + 5000),
+            "a failed fallocate changes nothing"
+        );
+        let keep = linux::FALLOC_FL_KEEP_SIZE.into();
+        let call = [fd, keep, 1 << 30, 1 << 20];
+        assert_eq!(process.sys(linux::__NR_fallocate, &call), Ok(0));
+        assert_eq!(process.sys(linux::__NR_lseek, &[fd, 0, 2]), size);
         let long = "n".repeat(250);
         let call = process.path(linux::__NR_memfd_create, &long, &[0]);
         assert_eq!(call, Err(Errno::EINVAL));
