@@ -12,10 +12,11 @@ use pagelab::{
         pagetable::{CpuModel, PagingState},
         proc, report,
     },
-    machine::{Kernel, Machine, MachineConfig, Stop, testing::has_kvm},
+    machine::{DiskSource, Kernel, Machine, MachineConfig, Stop, testing::has_kvm},
+    size::ByteSize,
 };
-use pagelab_abi::{platform::Doorbell, root::Root, view::ViewKind};
-use std::ops::Range;
+use pagelab_abi::{mm::MmState, platform::Doorbell, root::Root, swap::SwapInfo, view::ViewKind};
+use std::{mem::offset_of, ops::Range};
 use vm_memory::{Bytes, GuestAddress};
 
 /// A guest in the middle of its work.
@@ -32,6 +33,7 @@ fn victim() -> Victim {
     let config = MachineConfig {
         memory: MEMORY,
         cmdline: "workload=default".to_owned(),
+        swap: Some(DiskSource::Memory(ByteSize(1 << 20))),
         ..MachineConfig::new(Kernel::Embedded)
     };
     let mut machine = Machine::new(config).expect("the machine can be built");
@@ -76,6 +78,15 @@ fn targets(memory: &[u8], root: u64, cr3: u64) -> Vec<Range<u64>> {
         state..state + snapshot.root.mm.state_size,
         page(cr3 & !0xfff),
     ];
+    // The map of the swap slots: its head with the clusters, and the slots of the first.
+    let word = |gpa: u64| {
+        let mut bytes = [0; 8];
+        memory.read(gpa, &mut bytes).expect("it is in RAM");
+        u64::from_le_bytes(bytes)
+    };
+    let swap = word(state + offset_of!(MmState, swap) as u64);
+    let slots = word(swap + size_of::<SwapInfo>() as u64);
+    targets.extend([swap..swap + 192, page(slots)]);
     // Page descriptors, the table of pageblocks, per-CPU lists and whatever else boot allocated.
     targets.extend(snapshot.reserved.bytes().iter().cloned());
     targets
