@@ -26,6 +26,7 @@ mod slab_frames;
 mod slab_lists;
 mod slab_objects;
 mod summary;
+mod swap_entries;
 mod swap_io;
 mod swap_slots;
 #[cfg(test)]
@@ -127,7 +128,7 @@ impl Audit {
 }
 
 /// All audits that need nothing but one moment's memory, in the order of the report.
-const AUDITS: [&Audit; 15] = [
+const AUDITS: [&Audit; 16] = [
     &frames_accounted::AUDIT,
     &no_overlap::AUDIT,
     &buddies_merged::AUDIT,
@@ -143,6 +144,7 @@ const AUDITS: [&Audit; 15] = [
     &slab_debug::AUDIT,
     &vmstat_consistent::AUDIT,
     &swap_slots::AUDIT,
+    &swap_entries::AUDIT,
 ];
 
 /// The audits of processes and files, made where there are any. The last holds between operations

@@ -5,6 +5,7 @@ mod hostile;
 mod leaks;
 mod pages;
 mod slabs;
+mod swap_entries;
 mod swap_io;
 mod swap_slots;
 mod users;
