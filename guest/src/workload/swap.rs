@@ -26,7 +26,9 @@ const WORDS: usize = PAGE_SIZE as usize / 8;
 /// From one word that is written to the next: a cache line, eight to a sector.
 const STRIDE: usize = 8;
 
-/// Writes and reads slots at random. False if there is no device.
+/// Writes and reads slots at random. False if there is no device. Kept out of line: its table is not to lie on
+/// the stack of whatever else the kernel runs.
+#[inline(never)]
 pub(super) fn run(mm: &Memory, rng: &mut Rng) -> bool {
     let pages = block::swap_pages();
     if pages == 0 {

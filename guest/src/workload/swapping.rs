@@ -26,7 +26,9 @@ const ENTRIES: usize = 256;
 /// What a page-table entry would say, and the stamp of the page that it leads to.
 type Entry = Option<(SwapEntry, u64)>;
 
-/// Takes random steps. False if there is no swap.
+/// Takes random steps. False if there is no swap. Kept out of line: its table is not to lie on
+/// the stack of whatever else the kernel runs.
+#[inline(never)]
 pub(super) fn run(mm: &Memory, rng: &mut Rng) -> bool {
     if mm.swap_slots().0 == 0 {
         log::error!("this workload needs a swap device: run it with --swap 16M");
