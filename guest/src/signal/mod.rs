@@ -105,7 +105,7 @@ impl Signals {
         self.alt_stack = AltStack::NONE;
     }
 
-    /// Whether [`deliver`] has something to do.
+    /// Whether [`deliver()`] has something to do.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
         self.has_work

@@ -149,10 +149,14 @@ int main(void) {
   printf("too small %d %d\n", sigaltstack(&stack, NULL), errno);
 
   /* A sleep that a child's end interrupts; and a wait that a signal does not, with SA_RESTART. */
+  /* Long enough for a parent on a busy machine to be where the signal is to find it. */
+  struct timespec a_while = {0, 300000000};
   simple(SIGCHLD, count, 0);
   pid_t pid = fork();
-  if (pid == 0)
+  if (pid == 0) {
+    nanosleep(&a_while, NULL);
     _exit(3);
+  }
   struct timespec long_time = {1000, 0}, left = {0, 0};
   int slept = nanosleep(&long_time, &left);
   printf("sleep %d %d left %d\n", slept, errno, left.tv_sec >= 990 && left.tv_sec < 1000);
@@ -161,7 +165,6 @@ int main(void) {
   simple(SIGUSR1, count, SA_RESTART);
   pid = fork();
   if (pid == 0) {
-    struct timespec a_while = {0, 1000000};
     nanosleep(&a_while, NULL);
     kill(getppid(), SIGUSR1);
     nanosleep(&a_while, NULL);
@@ -174,7 +177,6 @@ int main(void) {
   simple(SIGUSR1, count, 0);
   pid = fork();
   if (pid == 0) {
-    struct timespec a_while = {0, 1000000};
     nanosleep(&a_while, NULL);
     kill(getppid(), SIGUSR1);
     nanosleep(&a_while, NULL);
