@@ -1,5 +1,4 @@
 /* execve: of itself with other arguments, of what is no program, and what survives it. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -7,6 +6,11 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static void handler(int signal)
+{
+    (void)signal;
+}
 
 int main(int argc, char **argv)
 {
@@ -22,6 +26,7 @@ int main(int argc, char **argv)
         printf("ignored %d\n", action.sa_handler == SIG_IGN);
         return 6;
     }
+    char *volatile wild = (char *)8;
     char *bad[] = { "x", NULL };
     int fd = open("/tmp/pagelab-no-program", O_CREAT | O_WRONLY | O_TRUNC, 0700);
     write(fd, "\177ELF not really, but long enough to be looked at as a header of some kind", 72);
@@ -32,7 +37,7 @@ int main(int argc, char **argv)
     printf("no program: errno %d\n", errno);
     execv("/tmp", bad);
     printf("directory: errno %d\n", errno);
-    execv((char *)8, bad);
+    execv(wild, bad);
     printf("bad pointer: errno %d\n", errno);
     unlink("/tmp/pagelab-no-program");
     fflush(stdout);
@@ -40,7 +45,7 @@ int main(int argc, char **argv)
     dup2(1, 40);
     dup2(1, 41);
     fcntl(41, F_SETFD, FD_CLOEXEC);
-    signal(SIGUSR1, (void (*)(int))main);
+    signal(SIGUSR1, handler);
     signal(SIGUSR2, SIG_IGN);
     if (fork() == 0) {
         char *args[] = { argv[0], "again", "two words", "", "end", NULL };

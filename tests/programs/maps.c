@@ -1,5 +1,4 @@
 /* mmap, munmap, mprotect and mremap: results, errors, and what is where afterwards. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
 #include <stdint.h>

@@ -15,6 +15,17 @@ const ENVIRONMENT: [(&str, &str); 3] = [("HOME", "/"), ("PATH", "/bin:/usr/bin")
 /// A machine that is quickly audited, with all three zones.
 pub(crate) const SMALL: [&str; 4] = ["--memory", "128M", "--zone-limits", "16M,64M"];
 
+/// How a program was built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// Static, with the C compiler's own library.
+    Glibc,
+    /// The same, to run at any address.
+    Pie,
+    /// Static, with musl.
+    Musl,
+}
+
 /// What came of a program.
 #[derive(Debug, PartialEq, Eq)]
 struct Result {
@@ -24,24 +35,59 @@ struct Result {
     stderr: String,
 }
 
+/// Says that something is not there, and fails where `PAGELAB_REQUIRE_PROGRAMS` is 1: in CI a
+/// skipped test is no passed test.
+pub(crate) fn skip(what: &str) {
+    assert!(
+        env::var_os("PAGELAB_REQUIRE_PROGRAMS").is_none_or(|value| value != "1"),
+        "{what}, and PAGELAB_REQUIRE_PROGRAMS=1 demands every test"
+    );
+    println!("SKIPPED: {what}");
+}
+
 /// Where the compiled programs are; none if they cannot be run here, which is said.
-pub(crate) fn programs() -> Option<&'static Path> {
-    let Some(folder) = option_env!("PAGELAB_TEST_PROGRAMS") else {
-        assert!(
-            env::var_os("PAGELAB_REQUIRE_KVM").is_none_or(|value| value != "1"),
-            "there was no C compiler, and PAGELAB_REQUIRE_KVM=1 demands every test"
-        );
-        println!("SKIPPED: there was no C compiler when the tests were built");
+pub(crate) fn programs(build: Build) -> Option<&'static Path> {
+    let (folder, remedy) = match build {
+        Build::Glibc => (
+            option_env!("PAGELAB_TEST_PROGRAMS"),
+            "apt-get install gcc libc6-dev",
+        ),
+        Build::Pie => (
+            option_env!("PAGELAB_TEST_PROGRAMS_PIE"),
+            "apt-get install gcc libc6-dev",
+        ),
+        Build::Musl => (
+            option_env!("PAGELAB_TEST_PROGRAMS_MUSL"),
+            "apt-get install musl-tools",
+        ),
+    };
+    let Some(folder) = folder else {
+        skip(&format!(
+            "there was no compiler for {build:?} when the tests were built: {remedy}"
+        ));
         return None;
     };
     kvm().then_some(Path::new(folder))
 }
 
-/// Runs a program natively and in the guest, and compares outputs and end.
+/// Runs a program natively and in the guest, and compares outputs and end, as built with each
+/// library.
 pub(crate) fn alike(command: &[&str]) {
-    let Some(folder) = programs() else { return };
+    alike_as(Build::Glibc, command);
+    alike_as(Build::Musl, command);
+}
+
+/// The same of one build.
+pub(crate) fn alike_as(build: Build, command: &[&str]) {
+    if let Some(folder) = programs(build) {
+        alike_in(folder, &[], command);
+    }
+}
+
+/// The same of a program in `folder`, with more options for the guest.
+pub(crate) fn alike_in(folder: &Path, options: &[&str], command: &[&str]) {
     let native = native(folder, command);
-    let report = guest(folder, &SMALL, command);
+    let report = guest(folder, &[&SMALL, options].concat(), command);
     let text = |key: &str| {
         report["program"][key]
             .as_str()
@@ -54,6 +100,9 @@ pub(crate) fn alike(command: &[&str]) {
         stdout: text("stdout"),
         stderr: text("stderr"),
     };
+    assert_same(command, &native.stdout, &ran.stdout);
+    assert_same(command, &native.stderr, &ran.stderr);
+    assert_eq!(native, ran, "{command:?}");
     let failed = |audit: &&Value| audit["outcome"] != "held";
     let audits: Vec<_> = report["audits"]
         .as_array()
@@ -66,9 +115,6 @@ pub(crate) fn alike(command: &[&str]) {
         "{command:?}: {} {audits:#?} {}",
         report["reasons"], report["crash"]
     );
-    assert_same(command, &native.stdout, &ran.stdout);
-    assert_same(command, &native.stderr, &ran.stderr);
-    assert_eq!(native, ran, "{command:?}");
 }
 
 /// Names the first line that differs.

@@ -1,13 +1,6 @@
 //! Files and pipes.
 
-use super::alike;
-
-#[test]
-fn files_in_tmp() {
-    alike(&["./files"]);
-}
-
-#[test]
-fn pipes() {
-    alike(&["./pipes"]);
+alike! {
+    files_in_tmp: ["./files"],
+    pipes: ["./pipes"],
 }

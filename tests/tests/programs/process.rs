@@ -1,39 +1,22 @@
 //! Processes: how they begin and end.
 
-use super::alike;
+use super::{Build, alike_as};
 
-#[test]
-fn hello() {
-    alike(&["./hello"]);
+alike! {
+    hello: ["./hello"],
+    the_status_is_the_programs: ["./exit_status"],
+    a_status_is_a_byte: ["./exit_status", "300"],
+    a_status_is_the_arguments: ["./exit_status", "77"],
+    an_abort_is_a_signal: ["./exit_status", "abort"],
+    no_arguments_arrive: ["./arguments"],
+    arguments_and_environment_arrive: ["./arguments", "one", "two words", "", "-x=1", "--"],
+    exec: ["./exec"],
+    exec_replaces_a_program: ["./exec_arguments"],
+    children_are_born_end_and_are_waited_for: ["./children"],
 }
 
 #[test]
-fn the_status_is_the_programs() {
-    alike(&["./exit_status"]);
-    alike(&["./exit_status", "77"]);
-    alike(&["./exit_status", "300"]);
-    alike(&["./exit_status", "abort"]);
-}
-
-#[test]
-fn arguments_and_environment_arrive() {
-    alike(&["./arguments"]);
-    alike(&["./arguments", "one", "two words", "", "-x=1", "--"]);
-}
-
-#[test]
-fn what_kills_a_program_is_told() {
-    for how in ["segv", "ill", "fpe", "kill", "term"] {
-        alike(&["./killed", how]);
-    }
-}
-
-#[test]
-fn signals() {
-    alike(&["./signals"]);
-}
-
-#[test]
-fn exec() {
-    alike(&["./exec"]);
+fn a_position_independent_program_runs() {
+    alike_as(Build::Pie, &["./exec_arguments"]);
+    alike_as(Build::Pie, &["./arguments", "one"]);
 }

@@ -1,11 +1,11 @@
 //! What `pagelab run -- PROGRAM` says and leaves behind.
 
-use super::{SMALL, guest, programs};
+use super::{Build, SMALL, guest, programs};
 use pagelab_tests::{binary, pagelab};
 use std::process::{Command, Output};
 
 fn human(flags: &[&str], command: &[&str]) -> Option<Output> {
-    let folder = programs()?;
+    let folder = programs(Build::Glibc)?;
     let output = Command::new(binary())
         .arg("run")
         .args(SMALL)
@@ -76,7 +76,9 @@ fn variables_are_the_default_and_those_that_were_asked_for() {
 
 #[test]
 fn the_report_follows_its_schema_and_is_the_same_twice() {
-    let Some(folder) = programs() else { return };
+    let Some(folder) = programs(Build::Glibc) else {
+        return;
+    };
     let run = || guest(folder, &SMALL, &["./exit_status", "5"]);
     let mut report = run();
     let schema = pagelab(&["schema"]).json();
@@ -110,7 +112,9 @@ fn the_report_follows_its_schema_and_is_the_same_twice() {
 
 #[test]
 fn a_stopped_program_can_be_looked_at() {
-    let Some(folder) = programs() else { return };
+    let Some(folder) = programs(Build::Glibc) else {
+        return;
+    };
     let image = tempfile::tempdir().unwrap();
     let core = image.path().join("vm.core");
     let core = core.to_str().unwrap();

@@ -1,5 +1,4 @@
 /* Small calls: limits, names, clocks, random bytes, numbers of processes, and wild pointers. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <linux/futex.h>
 #include <stdio.h>
@@ -13,7 +12,7 @@
 #include <unistd.h>
 
 static void show(const char *what, long result) {
-  printf("%s: %ld errno %d\n", what, result < 0 ? -1 : result > 0, result < 0 ? errno : 0);
+  printf("%s: %ld errno %d\n", what, result < 0 ? -1L : result > 0, result < 0 ? errno : 0);
 }
 
 int main(void) {

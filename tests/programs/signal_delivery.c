@@ -1,5 +1,4 @@
 /* Signals: handlers with their information, masks, stacks, restarts, and the default actions. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>

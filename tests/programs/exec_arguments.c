@@ -1,5 +1,4 @@
 /* execve of itself: arguments, environment, auxiliary vector, what is kept and what is not. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,0 +1,5 @@
+//! Calls about the machine, its limits and clocks.
+
+alike! {
+    small_calls_answer_as_linux_does: ["./small_calls"],
+}
