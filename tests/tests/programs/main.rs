@@ -34,6 +34,7 @@ mod repeat;
 mod report;
 mod signals;
 mod sources;
+mod stop;
 mod system;
 
 use compare::{Build, SMALL, alike_as, alike_in, guest, programs};

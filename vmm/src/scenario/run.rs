@@ -193,12 +193,14 @@ impl Run<'_> {
     }
 
     /// Does all that is due and arms the clock for what comes next. `stopped` says that the clock
-    /// rang: with nothing due, it was the stop condition.
+    /// rang: it disarms the stop condition where it meets it, which can be where something is due.
     fn act(&mut self, stopped: bool) -> Result<Option<Ending>, RunError> {
-        let now = self.now()?;
+        let root = self.machine.root()?;
+        let now = root.clock.count.load(Relaxed);
         let due = self.agenda.due(now);
-        let by_condition =
-            stopped && due.is_empty() && matches!(self.config.stop_at, Some(StopAt::Nth { .. }));
+        let by_condition = stopped
+            && matches!(self.config.stop_at, Some(StopAt::Nth { .. }))
+            && root.clock.condition.kind.load(Relaxed) == 0;
         if by_condition || due.contains(&Action::End) {
             self.observer.at_stop(&self.machine);
             return Ok(Some(Ending {

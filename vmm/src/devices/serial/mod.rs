@@ -6,6 +6,7 @@
 
 mod capture;
 mod program;
+mod uart;
 
 pub use capture::{Capture, ConsoleOutput};
 pub use program::{OutputPort, ProgramOutput};
@@ -45,20 +46,13 @@ impl SerialConsole {
 }
 
 impl BusDevice for SerialConsole {
-    /// Registers are one byte wide; a wider read repeats on the one register (`rep insb`).
     fn read(&mut self, offset: u64, data: &mut [u8]) {
-        if let Ok(offset) = u8::try_from(offset) {
-            data.fill_with(|| self.uart.read(offset));
-        }
+        uart::read(&mut self.uart, offset, data);
     }
 
-    /// A wider write repeats on the one register (`rep outsb`).
     fn write(&mut self, offset: u64, data: &[u8]) -> Option<BusEvent> {
-        let offset = u8::try_from(offset).ok()?;
-        for &byte in data {
-            // Neither the interrupt line nor the capture can fail.
-            let _ = self.uart.write(offset, byte);
-        }
+        // Neither the interrupt line nor the capture can fail.
+        uart::write(&mut self.uart, offset, data);
         if self.first_line_seen || !lock(&self.output).has_line() {
             return None;
         }

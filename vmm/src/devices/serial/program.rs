@@ -8,6 +8,7 @@ use log::warn;
 use vm_superio::serial::NoEvents;
 use vm_superio::{Serial, Trigger};
 
+use super::uart;
 use crate::devices::bus::{BusDevice, BusEvent};
 use crate::devices::{Shared, lock, shared};
 
@@ -106,17 +107,12 @@ impl OutputPort {
 
 impl BusDevice for OutputPort {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
-        if let Ok(offset) = u8::try_from(offset) {
-            data.fill_with(|| self.uart.read(offset));
-        }
+        uart::read(&mut self.uart, offset, data);
     }
 
     fn write(&mut self, offset: u64, data: &[u8]) -> Option<BusEvent> {
-        let offset = u8::try_from(offset).ok()?;
-        for &byte in data {
-            // Neither the missing line nor the buffer can fail.
-            let _ = self.uart.write(offset, byte);
-        }
+        // Neither the missing line nor the buffer can fail.
+        uart::write(&mut self.uart, offset, data);
         let transmitted = self.uart.writer_mut();
         if !transmitted.is_empty() {
             lock(&self.output).push(transmitted);
