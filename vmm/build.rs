@@ -1,8 +1,8 @@
-//! Builds the guest kernel, so that the `pagelab` binary can carry it.
+//! Builds the guest kernel and its programs, so that the `pagelab` binary can carry them.
 //!
-//! The kernel is built by a second cargo with the same lock file, in a target directory of its own
-//! below
-//! `OUT_DIR`. Its path goes to the crate as `PAGELAB_GUEST_ELF`.
+//! Each is built by a second cargo with the same lock file, in a target directory of its own below
+//! `OUT_DIR`. The kernel's path goes to the crate as `PAGELAB_GUEST_ELF`, the directory of the
+//! programs as `PAGELAB_PROGRAMS`.
 
 use std::{
     env,
@@ -42,6 +42,14 @@ const FOREIGN: [&str; 11] = [
     "RUSTFLAGS",
 ];
 
+/// Flags that make a static Linux program of it, which needs no C library. `panic=abort` tells
+/// `guest/programs/build.rs`.
+const PROGRAM_FLAGS: [&str; 3] = [
+    "-Cpanic=abort",
+    "-Crelocation-model=static",
+    "-Ctarget-cpu=x86-64",
+];
+
 fn main() {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
@@ -50,15 +58,23 @@ fn main() {
     for file in ["Cargo.toml", "Cargo.lock", "vmm/build.rs"] {
         println!("cargo:rerun-if-changed={}", root.join(file).display());
     }
+    let kernel = build(root, "pagelab-guest", &FLAGS, &out.join("guest"));
+    let kernel = kernel.join("pagelab-guest");
+    println!("cargo:rustc-env=PAGELAB_GUEST_ELF={}", kernel.display());
+    let flags = &PROGRAM_FLAGS;
+    let programs = build(root, "pagelab-programs", flags, &out.join("programs"));
+    println!("cargo:rustc-env=PAGELAB_PROGRAMS={}", programs.display());
+}
 
-    let target_dir = out.join("guest");
+/// Builds the binaries of a package with these flags. Returns the directory that has them.
+fn build(root: &Path, package: &str, flags: &[&str], target_dir: &Path) -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build
         .current_dir(root)
-        .args(["build", "--locked", "--package", "pagelab-guest"])
+        .args(["build", "--locked", "--package", package, "--bins"])
         .args(["--profile", "guest", "--target", TARGET, "--target-dir"])
-        .arg(&target_dir);
+        .arg(target_dir);
     for (name, _) in env::vars_os() {
         let Some(text) = name.to_str() else { continue };
         let of_a_target = text.starts_with("CARGO_TARGET_") || text.starts_with("CARGO_PROFILE_");
@@ -66,22 +82,16 @@ fn main() {
             build.env_remove(&name);
         }
     }
-    let flags = FLAGS.map(OsString::from).into_iter();
+    let flags = flags.iter().map(OsString::from);
     let flags: Vec<_> = flags.chain(remapped(root)).collect();
     build.env("CARGO_ENCODED_RUSTFLAGS", flags.join(OsStr::new("\x1f")));
 
     match build.status() {
         Ok(status) if status.success() => {}
-        Ok(status) => fail(&format!("the guest kernel does not build: {status}")),
-        Err(error) => fail(&format!(
-            "cargo cannot be started for the guest kernel: {error}"
-        )),
+        Ok(status) => fail(&format!("{package} does not build: {status}")),
+        Err(error) => fail(&format!("cargo cannot be started for {package}: {error}")),
     }
-    let elf = target_dir.join(TARGET).join("guest/pagelab-guest");
-    if !elf.is_file() {
-        fail(&format!("the guest kernel is not at {}", elf.display()));
-    }
-    println!("cargo:rustc-env=PAGELAB_GUEST_ELF={}", elf.display());
+    target_dir.join(TARGET).join("guest")
 }
 
 /// Flags that keep this machine's directories out of the kernel, so that its bytes, and with them

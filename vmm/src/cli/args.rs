@@ -214,6 +214,9 @@ pub(super) enum Subject {
     Reclaim,
     /// The default scenario, beside the same machine that only boots.
     Scenario,
+    /// Faults, mmap, fork and the like in the guest, beside the Linux that pagelab runs on; exact
+    /// instruction counts under scripts/nested-kvm --icount.
+    Vm,
 }
 
 /// Flags of `pagelab bench`.

@@ -6,6 +6,7 @@ mod peer;
 mod reclaim;
 mod scenario;
 mod statistics;
+mod vm;
 
 use super::{
     args::{BenchArguments, Subject},
@@ -27,6 +28,7 @@ pub(super) fn bench(arguments: &BenchArguments) -> Result<ExitCode, Failure> {
             Subject::Footprint => footprint::measure()?,
             Subject::Reclaim => reclaim::measure(arguments.runs)?,
             Subject::Scenario => scenario::measure(arguments.runs)?,
+            Subject::Vm => vm::measure()?,
         };
         output::text(&line)?;
     }

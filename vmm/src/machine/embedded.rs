@@ -1,4 +1,4 @@
-//! The guest's kernel, built by build.rs and carried in the program.
+//! The guest's kernel and its programs, built by build.rs and carried in the program.
 
 /// Gives the bytes the alignment of an ELF header, which `include_bytes!` does not.
 #[repr(C, align(16))]
@@ -9,4 +9,9 @@ static KERNEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("PAGELAB_GUEST_ELF
 /// The ELF.
 pub fn kernel() -> &'static [u8] {
     &KERNEL.0
+}
+
+/// `bench-vm` of `guest/programs`, an ELF.
+pub fn bench_vm() -> &'static [u8] {
+    include_bytes!(concat!(env!("PAGELAB_PROGRAMS"), "/bench-vm"))
 }
