@@ -56,7 +56,7 @@ pub mod workload;
 pub mod zone;
 
 /// Version of every layout in this crate. Increased by each incompatible change.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Bytes in a page frame, the unit of all physical memory management.
 pub const PAGE_SIZE: u64 = 4096;

@@ -38,14 +38,15 @@ pub const PAGEBLOCK_PAGES: u32 = 1 << PAGEBLOCK_ORDER;
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Page {
-    /// [`PageFlags`] in bits 0 to 15, order in 16 to 19, zone index in 20 to 22, migrate type in
-    /// 24 to 26.
+    /// [`PageFlags`] in bits 0 to 15 and 27, order in 16 to 19, zone index in 20 to 22, migrate type
+    /// in 24 to 26.
     pub flags: AtomicU32,
     /// References to an allocated page: 1 after its allocation, 0 while it is free.
     pub refcount: AtomicU32,
     /// Page-table entries that map it.
     pub mapcount: AtomicI32,
-    /// The owner's word. In the page cache: the page's number in the file (Linux: `index`).
+    /// The owner's word. In the page cache: the page's number in the file (Linux: `index`). With
+    /// [`PageFlags::SWAPCACHE`]: its swap slot, which keeps what stood here before.
     pub private: AtomicU32,
     /// Next pfn in the list this page is in, or [`NONE`].
     pub next: AtomicU32,
@@ -87,11 +88,13 @@ bitflags! {
         const REPORTED = 1 << 9;
         /// Head of a free block that was taken off its list while the host is being told.
         const ISOLATED = 1 << 10;
+        /// With `ALLOCATED`: in the swap cache.
+        const SWAPCACHE = 1 << 27;
     }
 }
 
 /// The bits of [`Page::flags`] that are [`PageFlags`].
-pub const FLAGS_MASK: u32 = 0xffff;
+pub const FLAGS_MASK: u32 = 0xffff | PageFlags::SWAPCACHE.bits();
 /// First bit of the order.
 pub const ORDER_SHIFT: u32 = 16;
 /// The order's bits.

@@ -5,16 +5,18 @@
 //! table of clusters follows the [`SwapInfo`], to which [`crate::mm::MmState::swap`] leads. A slot is in
 //! exactly one of four states:
 //!
-//! 1. Free: both its words are 0. A cluster counts those it has.
+//! 1. Free: `map` and `cache` are 0. A cluster counts those it has.
 //! 2. In use: page-table entries lead to it (`map` counts them), or its page is in the swap cache
 //!    (`cache` names the frame), or both.
 //! 3. Bad: `map` is [`SLOT_BAD`] and `cache` 0. The device failed to write it, and it is not used
 //!    again; slot 0, which stands for no slot, is bad from the start.
-//! 4. Behind the end of the device, in the last cluster: both words are 0, and it is counted nowhere.
+//! 4. Behind the end of the device, in the last cluster: as a free one, and it is counted nowhere.
 //!
 //! The swap cache needs no tree: a slot itself says which frame has its page, so to put one there
-//! takes no memory when there is none left. That frame has one reference for it, and the slot's
-//! number in the `private` field of its descriptor.
+//! takes no memory when there is none left. That frame has one reference for it, the flag
+//! [`crate::page::PageFlags::SWAPCACHE`], and the slot's number in the `private` field of its
+//! descriptor. What stood there before is in the slot's `index`, for as long as the slot is in use:
+//! a page keeps its place among the areas of its program wherever it is.
 
 use crate::pte::{PTE_ADDRESS, PTE_PRESENT, PTE_PROTNONE};
 use core::sync::atomic::{AtomicU32, AtomicU64};
@@ -24,7 +26,7 @@ use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 pub const SWAP_INFO_MAGIC: u64 = u64::from_le_bytes(*b"swapinfo");
 
 /// Slots in a cluster (Linux: `SWAPFILE_CLUSTER`).
-pub const SWAPFILE_CLUSTER: u64 = 512;
+pub const SWAPFILE_CLUSTER: u64 = 256;
 
 /// Slots that are used at most: 512 GiB.
 pub const MAX_SLOTS: u64 = 1 << 27;
@@ -92,7 +94,7 @@ pub struct SwapInfo {
     pub reserved: [u64; 7],
 }
 
-/// 512 slots that lie next to each other (Linux: `struct swap_cluster_info`).
+/// 256 slots that lie next to each other (Linux: `struct swap_cluster_info`).
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct SwapCluster {
@@ -112,6 +114,11 @@ pub struct SwapSlot {
     pub map: AtomicU32,
     /// 1 + the frame that has the page in the swap cache; 0 for none.
     pub cache: AtomicU32,
+    /// [`crate::page::Page::private`] of the page when it is not in the swap cache; of no meaning in
+    /// a free slot.
+    pub index: AtomicU32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 const _: () = assert!(size_of::<SwapInfo>() == 128);

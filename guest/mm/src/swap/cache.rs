@@ -1,9 +1,12 @@
 //! The swap cache: pages that are in memory and in a slot.
 
-use super::{SwapEntry, SwapError};
-use crate::{Mm, Pfn, machine::Machine};
+use super::{Swap, SwapEntry, SwapError, slots::less};
+use crate::{Mm, Pfn, machine::Machine, memmap};
 use core::sync::atomic::Ordering::Relaxed;
-use pagelab_abi::swap::SwapSlot;
+use pagelab_abi::{
+    page::{Page, PageFlags},
+    swap::SwapSlot,
+};
 
 /// What becomes of a slot whose page leaves the cache, if no entry leads to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +20,24 @@ pub(super) enum Fate {
 impl<M: Machine + 'static> Mm<M> {
     /// The slot that a page is in, if it is in the swap cache. The caller has a reference to the page.
     pub fn swap_cache_entry(&self, pfn: Pfn) -> Option<SwapEntry> {
-        let swap = self.swap().ok()?;
-        // The slot has the last word: in other pages the field is somebody else's.
-        let number = u64::from(self.page(pfn)?.private.load(Relaxed));
-        let slot = swap.get(number)?;
-        (slot.cache.load(Relaxed) == pfn.0 + 1).then_some(SwapEntry { slot: number })
+        let page = self.page(pfn)?;
+        // In other pages the field is somebody else's.
+        is_cached(page).then(|| SwapEntry {
+            slot: page.private.load(Relaxed).into(),
+        })
+    }
+
+    /// What [`Page::private`] of a page says when the page is not in the swap cache (Linux:
+    /// `folio->index`). The caller has a reference to the page.
+    pub fn page_index(&self, pfn: Pfn) -> Option<u32> {
+        let page = self.page(pfn)?;
+        match self.swap_cache_entry(pfn) {
+            None => Some(page.private.load(Relaxed)),
+            Some(entry) => {
+                let slot = self.swap().ok()?.get(entry.slot())?;
+                Some(slot.index.load(Relaxed))
+            }
+        }
     }
 
     /// The page of a slot, if it is in the swap cache, with a reference for the caller
@@ -50,7 +66,7 @@ impl<M: Machine + 'static> Mm<M> {
             let Some(slot) = swap.get(entry.slot()) else {
                 return false;
             };
-            swap.uncache(slot);
+            self.uncache(swap, slot);
             match (slot.map.load(Relaxed), fate) {
                 (0, Fate::Free) => swap.release(entry.slot()),
                 (0, Fate::Bad) => swap.make_bad(slot),
@@ -67,17 +83,32 @@ impl<M: Machine + 'static> Mm<M> {
         if self.swap_cache_entry(pfn).is_some() {
             return Err(SwapError::Cached);
         }
+        let _held = swap.lock(|| self.machine.relax());
+        let (number, slot) = swap.take().ok_or(SwapError::Full)?;
+        let index = &self.map.page(pfn.0).private;
+        slot.index.store(index.load(Relaxed), Relaxed);
+        self.enter(swap, number, slot, pfn);
+        Ok(SwapEntry { slot: number })
+    }
+
+    /// Puts a page into the swap cache, under the lock.
+    fn enter(&self, swap: &Swap, number: u64, slot: &SwapSlot, pfn: Pfn) {
         self.get_page(pfn);
-        let taken = {
-            let _held = swap.lock(|| self.machine.relax());
-            swap.take(pfn)
-        };
-        let Some(slot) = taken else {
-            self.put_page(pfn);
-            return Err(SwapError::Full);
-        };
-        self.map.page(pfn.0).private.store(slot as u32, Relaxed);
-        Ok(SwapEntry { slot })
+        self.set_page_flags(pfn, PageFlags::SWAPCACHE);
+        self.map.page(pfn.0).private.store(number as u32, Relaxed);
+        slot.cache.store(pfn.0 + 1, Relaxed);
+        memmap::count(&swap.info.cached, 1);
+    }
+
+    /// Takes a slot's page out of the swap cache, under the lock. The caller gives its reference
+    /// back.
+    pub(super) fn uncache(&self, swap: &Swap, slot: &SwapSlot) -> Option<Pfn> {
+        let frame = slot.cache.swap(0, Relaxed).checked_sub(1)?;
+        less(&swap.info.cached);
+        self.clear_page_flags(Pfn(frame), PageFlags::SWAPCACHE);
+        let index = slot.index.load(Relaxed);
+        self.map.page(frame).private.store(index, Relaxed);
+        Some(Pfn(frame))
     }
 
     /// Puts a page that was read into the swap cache, or finds the one that somebody else put there
@@ -90,22 +121,24 @@ impl<M: Machine + 'static> Mm<M> {
             slot.map(|slot| match slot.cache.load(Relaxed).checked_sub(1) {
                 Some(other) => Pfn(other),
                 None => {
-                    self.map
-                        .page(pfn.0)
-                        .private
-                        .store(entry.slot() as u32, Relaxed);
-                    slot.cache.store(pfn.0 + 1, Relaxed);
-                    swap.info
-                        .cached
-                        .store(swap.info.cached.load(Relaxed) + 1, Relaxed);
+                    self.enter(swap, entry.slot(), slot, pfn);
                     pfn
                 }
             })
-            .inspect(|winner| self.get_page(*winner))
+            .inspect(|winner| {
+                if *winner != pfn {
+                    self.get_page(*winner);
+                }
+            })
         };
         if winner != Ok(pfn) {
             self.put_page(pfn);
         }
         winner
     }
+}
+
+/// Whether a page is in the swap cache.
+fn is_cached(page: &Page) -> bool {
+    page.flags.load(Relaxed) & PageFlags::SWAPCACHE.bits() != 0
 }

@@ -18,7 +18,7 @@ use pagelab_abi::{
 };
 
 /// Share of RAM that the map may take: a larger device is used in part.
-const MAX_MAP_SHARE: u64 = 64;
+const MAX_MAP_SHARE: u64 = 32;
 
 /// Where the map is. It is there for good.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Swap {
             .base()
             .wrapping_add(slots)
             .cast::<SwapSlot>();
-        // SAFETY: `fill_cluster` gave each cluster a page of the direct map, zeroed, for 512 slots. It
+        // SAFETY: `fill_cluster` gave each cluster a page of the direct map, zeroed, for 256 slots. It
         // is never given back, but by `free_map` before anybody else can have this value.
         Some(unsafe { &*at.add((number % SWAPFILE_CLUSTER) as usize) })
     }
@@ -83,7 +83,7 @@ impl core::error::Error for SwapOnError {}
 
 impl<M: Machine + 'static> Mm<M> {
     /// Begins to use the swap device, or as much of it as can be described: a page of memory for each
-    /// 2 MiB. Returns its slots. Nobody else may call it at the same time.
+    /// MiB. Returns its slots. Nobody else may call it at the same time.
     ///
     /// # Errors
     /// [`SwapOnError`].

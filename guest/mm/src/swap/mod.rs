@@ -13,12 +13,17 @@
 //! nothing: the slot is given up as bad and another one tried. When it succeeds the page is in the
 //! swap cache, and the caller puts [`SwapEntry::to_pte`] into each page-table entry that maps it, with
 //! [`Mm::swap_duplicate`] for each, and then takes it out of the cache by
-//! [`Mm::delete_from_swap_cache`]. Nobody may write to the page meanwhile.
+//! [`Mm::delete_from_swap_cache`]. Nobody may write to the page meanwhile, so entries that allow it
+//! are made read-only before.
 //!
 //! [`Mm::swap_in`] finds the page in the cache or reads it, and leaves it there for the other
 //! entries that lead to the slot; the caller maps it and calls [`Mm::swap_free`] for its entry. With
 //! the last entry the page leaves the cache, and the slot is free. While it is in the cache
-//! it has a reference for that, so it is not written in place: it is shared.
+//! it has a reference for that, so it is not written in place: it is shared. For the same reason a
+//! page of the cache is what its slot has, and goes out without being written once more.
+//!
+//! In the cache the descriptor's `private` is the slot. What the page's users have put there, which
+//! must not change as long as the page lives, is [`Mm::page_index`].
 //!
 //! # Locks
 //!

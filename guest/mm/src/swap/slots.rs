@@ -1,7 +1,7 @@
 //! Which slots are free, and how many entries lead to the others.
 
 use super::{Swap, SwapEntry, SwapError};
-use crate::{Mm, Pfn, machine::Machine, memmap};
+use crate::{Mm, machine::Machine, memmap};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use pagelab_abi::swap::{SLOT_BAD, SLOT_MAX, SWAPFILE_CLUSTER, SwapSlot};
 
@@ -60,7 +60,7 @@ impl<M: Machine + 'static> Mm<M> {
             if count > 1 {
                 return Ok(());
             }
-            let cached = swap.uncache(slot);
+            let cached = self.uncache(swap, slot);
             swap.release(entry.slot());
             cached
         };
@@ -91,10 +91,11 @@ impl Swap {
         }
     }
 
-    /// Takes a free slot for a page that goes into the swap cache (Linux: `folio_alloc_swap`). Slots
-    /// are taken one behind the other within a cluster, so that what goes out together lies together;
-    /// then from the next cluster that is all free, and last from one that is not.
-    pub(super) fn take(&self, pfn: Pfn) -> Option<u64> {
+    /// Takes a free slot for a page that goes into the swap cache at once (Linux:
+    /// `folio_alloc_swap`). Slots are taken one behind the other within a cluster, so that what goes
+    /// out together lies together; then from the next cluster that is all free, and last from one
+    /// that is not.
+    pub(super) fn take(&self) -> Option<(u64, &'static SwapSlot)> {
         let info = self.info;
         let cluster = info.cluster.load(Relaxed);
         let start = info.next.load(Relaxed);
@@ -110,14 +111,12 @@ impl Swap {
         };
         let number = u64::from(cluster) * SWAPFILE_CLUSTER + u64::from(slot);
         let found = self.get(number)?;
-        found.cache.store(pfn.0 + 1, Relaxed);
         let free = &self.clusters[cluster as usize].free;
         free.store(free.load(Relaxed) - 1, Relaxed);
         memmap::count(&info.inuse, 1);
-        memmap::count(&info.cached, 1);
         info.cluster.store(cluster, Relaxed);
         info.next.store(slot + 1, Relaxed);
-        Some(number)
+        Some((number, found))
     }
 
     /// Makes a slot free that no entry leads to and that has no page.
@@ -132,13 +131,6 @@ impl Swap {
         slot.map.store(SLOT_BAD, Relaxed);
         less(&self.info.inuse);
         memmap::count(&self.info.bad, 1);
-    }
-
-    /// Takes a slot's page out of the swap cache. The caller gives its reference back.
-    pub(super) fn uncache(&self, slot: &SwapSlot) -> Option<Pfn> {
-        let frame = slot.cache.swap(0, Relaxed).checked_sub(1)?;
-        less(&self.info.cached);
-        Some(Pfn(frame))
     }
 
     /// A free slot of a cluster, from `start` on.
@@ -165,6 +157,6 @@ impl Swap {
 }
 
 /// Counts one less, under the lock.
-fn less(counter: &AtomicU64) {
+pub(super) fn less(counter: &AtomicU64) {
     counter.store(counter.load(Relaxed) - 1, Relaxed);
 }

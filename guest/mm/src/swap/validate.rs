@@ -103,7 +103,7 @@ impl<M: Machine + 'static> Mm<M> {
     fn is_page_of(&self, pfn: Pfn, slot: u64) -> bool {
         self.map.word(pfn.0).is_some_and(|word| {
             let page = self.map.page(pfn.0);
-            flags_of(word).contains(PageFlags::ALLOCATED)
+            flags_of(word).contains(PageFlags::ALLOCATED | PageFlags::SWAPCACHE)
                 && page.refcount.load(Relaxed) > 0
                 && u64::from(page.private.load(Relaxed)) == slot
         })

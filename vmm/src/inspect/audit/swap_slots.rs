@@ -103,7 +103,8 @@ fn check_page(
 ) {
     let page = guest.snapshot.descriptor(pfn);
     let fits = page.is_some_and(|page| {
-        page.flags().contains(PageFlags::ALLOCATED)
+        page.flags()
+            .contains(PageFlags::ALLOCATED | PageFlags::SWAPCACHE)
             && page.refcount > 0
             && u64::from(page.private) == slot.number
     });

@@ -86,7 +86,7 @@ fn what_goes_out_together_lies_together() {
     let slots: Vec<u64> = (0..600)
         .map(|value| out(&mm, page(&mm, value)).unwrap().slot())
         .collect();
-    // The first cluster has 511 slots, as slot 0 is none.
+    // The first cluster has 255 slots, as slot 0 is none.
     assert_eq!(slots, (1..=600).collect::<Vec<u64>>());
     // A hole is filled only when no cluster is left that is all free.
     mm.swap_free(entry_of(5)).unwrap();
@@ -212,9 +212,9 @@ fn without_a_device_there_is_no_swap() {
 fn a_device_that_is_too_large_for_memory_is_used_in_part() {
     let mm = machine(1 << 30);
     let before = frames(&mm);
-    // A 64th of 16 MiB, each page of it for 512 slots.
-    assert_eq!(mm.swapon(), Ok(64 * 512));
-    assert_eq!(frames(&mm), before + 65);
+    // A 32nd of 16 MiB, each page of it for 256 slots.
+    assert_eq!(mm.swapon(), Ok(128 * 256));
+    assert_eq!(frames(&mm), before + 129);
     check(&mm);
 }
 
@@ -234,5 +234,26 @@ fn private_words_of_other_pages_are_not_taken_for_slots() {
     assert_eq!(mm.lookup_swap_cache(entry), Some(cached));
     mm.put_page(cached);
     fill(&mm, other, 3);
+    check(&mm);
+}
+
+#[test]
+fn a_page_keeps_its_index_in_the_cache_and_on_the_device() {
+    let mm = mm(1000);
+    let pfn = page(&mm, 1);
+    mm.page(pfn).unwrap().private.store(0x1234_5678, Relaxed);
+    assert_eq!(mm.page_index(pfn), Some(0x1234_5678));
+    let entry = mm.swap_out(pfn).unwrap();
+    assert_eq!(mm.page_index(pfn), Some(0x1234_5678));
+    mm.swap_duplicate(entry).unwrap();
+    assert!(mm.delete_from_swap_cache(pfn));
+    assert_eq!(mm.page_index(pfn), Some(0x1234_5678));
+    mm.put_page(pfn);
+    let back = mm.swap_in(entry).unwrap();
+    assert_eq!(mm.page_index(back), Some(0x1234_5678));
+    mm.swap_free(entry).unwrap();
+    let private = &mm.page(back).unwrap().private;
+    assert_eq!(private.load(Relaxed), 0x1234_5678);
+    mm.put_page(back);
     check(&mm);
 }

@@ -6,7 +6,7 @@ use pagelab_abi::{
     gfp::Gfp,
     mm::MmState,
     slab::CacheFlags,
-    swap::{SLOT_BAD, SwapCluster, SwapInfo, SwapSlot},
+    swap::{SLOT_BAD, SWAPFILE_CLUSTER, SwapCluster, SwapInfo, SwapSlot},
 };
 use pagelab_mm::{Order, Pfn};
 
@@ -48,9 +48,9 @@ fn info(image: &TestImage) -> u64 {
 /// Where a slot is.
 fn slot(image: &TestImage, number: u64) -> u64 {
     let first = info(image) + size_of::<SwapInfo>() as u64;
-    let cluster = first + number / 512 * size_of::<SwapCluster>() as u64;
+    let cluster = first + number / SWAPFILE_CLUSTER * size_of::<SwapCluster>() as u64;
     let slots = image.u64(cluster + offset_of!(SwapCluster, slots) as u64);
-    slots + number % 512 * size_of::<SwapSlot>() as u64
+    slots + number % SWAPFILE_CLUSTER * size_of::<SwapSlot>() as u64
 }
 
 fn audit(image: &TestImage) -> AuditResult {
@@ -99,10 +99,10 @@ fn each_wrong_word_is_found() {
         ("entries", counter(offset_of!(SwapInfo, entries)), 4),
         ("magic", counter(offset_of!(SwapInfo, magic)), 0),
         ("pages", counter(offset_of!(SwapInfo, pages)), 1 << 28),
-        ("nr_clusters", counter(offset_of!(SwapInfo, nr_clusters)), 3),
+        ("nr_clusters", counter(offset_of!(SwapInfo, nr_clusters)), 4),
         ("clusters", counter(offset_of!(SwapInfo, clusters)), !0),
         ("free of a cluster", free(0), 1),
-        ("free of the last cluster", free(1), 512),
+        ("free of the last cluster", free(2), 512),
         ("slot 0 is used", map(0), 0),
         ("an entry too many", map(2), 3),
         ("a slot in use is bad", map(3), SLOT_BAD),
