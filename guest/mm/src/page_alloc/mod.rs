@@ -69,7 +69,8 @@ impl<M: Machine + 'static> Mm<M> {
     /// nobody will ever free memory (Linux: "System is deadlocked on memory").
     #[inline]
     pub fn alloc_pages(&self, gfp: Gfp, order: Order) -> Result<Pfn, AllocError> {
-        let special = gfp.intersects(Gfp::ZERO.union(Gfp::COMP));
+        // `NOFAIL` is checked, whether or not a list has a block.
+        let special = gfp.intersects(Gfp::ZERO.union(Gfp::COMP).union(Gfp::NOFAIL));
         if order.get() <= PCP_MAX_ORDER
             && !special
             && !is_armed(&self.machine.control().fail_page_alloc)

@@ -12,7 +12,7 @@ const TURNS: u64 = 100_000;
 pub(crate) const LOOP_INSTRUCTIONS: u64 = 2 * TURNS;
 
 /// Times that everything is measured, of which the least counts: interrupts of the machine below only add.
-const ROUNDS: u32 = 3;
+const ROUNDS: u32 = 5;
 
 /// The counter, read after all that came before.
 #[inline]

@@ -29,8 +29,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     operation("fork-exit-wait", 10, fork_exit_wait),
 ];
 
-/// Pages of a measurement of faults: half a node of the last level.
-const PAGES: usize = 256;
+/// Pages of a measurement of faults: a quarter of a node of the last level.
+const PAGES: usize = 128;
 
 /// Pages that a forking process has of its own, about as many as a small C program.
 const FORKED_PAGES: usize = 32;
