@@ -30,12 +30,15 @@ pub(crate) mod user;
 core::arch::global_asm!(include_str!("boot.s"));
 #[cfg(pagelab_kernel)]
 core::arch::global_asm!(include_str!("memory.s"));
+// Together, as a macro reaches no further than its piece of assembly.
 #[cfg(pagelab_kernel)]
-core::arch::global_asm!(include_str!("trap.s"));
+core::arch::global_asm!(concat!(
+    include_str!("registers.s"),
+    include_str!("trap.s"),
+    include_str!("user/user.s")
+));
 #[cfg(pagelab_kernel)]
 core::arch::global_asm!(include_str!("probe.s"));
-#[cfg(pagelab_kernel)]
-core::arch::global_asm!(include_str!("user/user.s"));
 
 /// The time stamp counter: for the log, and nowhere else.
 pub(crate) fn tsc() -> u64 {

@@ -19,41 +19,13 @@ trap_stubs:
 
 .balign 16
 trap_common:
-    push rax
-    push rbx
-    push rcx
-    push rdx
-    push rsi
-    push rdi
-    push rbp
-    push r8
-    push r9
-    push r10
-    push r11
-    push r12
-    push r13
-    push r14
-    push r15
+    push_registers
     cmp rsp, [user_frame]       # pushed into the frame of ring 3: see user.s
     je user_leave
     cld
     mov rdi, rsp
     mov rbp, rsp
     call trap_entry
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rbp
-    pop rdi
-    pop rsi
-    pop rdx
-    pop rcx
-    pop rbx
-    pop rax
+    pop_registers
     add rsp, 16
     iretq

@@ -16,21 +16,7 @@ user_enter:                     # (TrapFrame *frame), interrupts off; keeps RBP 
     mov [user_kernel_stack], rsp
     mov [user_frame], rdi
     mov rsp, rdi
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rbp
-    pop rdi
-    pop rsi
-    pop rdx
-    pop rcx
-    pop rbx
-    pop rax
+    pop_registers
     add rsp, 16
     iretq
 
@@ -57,21 +43,7 @@ syscall_entry:
     push rcx
     push 0
     push SYSCALL_VECTOR
-    push rax
-    push rbx
-    push rcx
-    push rdx
-    push rsi
-    push rdi
-    push rbp
-    push r8
-    push r9
-    push r10
-    push r11
-    push r12
-    push r13
-    push r14
-    push r15
+    push_registers
     jmp user_leave
 
 .section .data
