@@ -5,7 +5,7 @@ use core::{fmt, ops::Range};
 use log::LevelFilter;
 use pagelab_abi::{
     platform::{
-        CMDLINE_DOORBELL, CMDLINE_FAIL_PAGE_ALLOC, CMDLINE_FAILSLAB, CMDLINE_LOGLEVEL,
+        CMDLINE_CPU, CMDLINE_DOORBELL, CMDLINE_FAIL_PAGE_ALLOC, CMDLINE_FAILSLAB, CMDLINE_LOGLEVEL,
         CMDLINE_PRESSURE, CMDLINE_SEED, CMDLINE_SLAB_DEBUG, CMDLINE_SWAP, CMDLINE_VIEWS,
         CMDLINE_VIRTIO_MMIO, CMDLINE_WORKLOAD, CMDLINE_ZONE_LIMITS, CMDLINE_ZONES,
     },
@@ -52,6 +52,8 @@ pub(crate) struct Cmdline<'a> {
     pub(crate) slab_debug: Option<&'a str>,
     pub(crate) fail_page_alloc: Option<FaultKnobs>,
     pub(crate) failslab: Option<FaultKnobs>,
+    /// Whether CPUID tells programs the same on every host.
+    pub(crate) fixed_cpu: bool,
     pub(crate) doorbell: bool,
     pub(crate) views: bool,
     pub(crate) pressure: bool,
@@ -90,6 +92,7 @@ impl<'a> Cmdline<'a> {
             slab_debug: None,
             fail_page_alloc: None,
             failslab: None,
+            fixed_cpu: true,
             doorbell: false,
             views: false,
             pressure: false,
@@ -151,6 +154,13 @@ impl<'a> Cmdline<'a> {
             CMDLINE_FAILSLAB => {
                 let wanted = bad(CMDLINE_FAILSLAB, FaultKnobs::FORM);
                 self.failslab = Some(FaultKnobs::parse(value).ok_or(wanted)?);
+            }
+            CMDLINE_CPU => {
+                self.fixed_cpu = match value {
+                    "baseline" => true,
+                    "host" => false,
+                    _ => return Err(bad(CMDLINE_CPU, "baseline or host")),
+                };
             }
             CMDLINE_DOORBELL => self.doorbell = true,
             CMDLINE_VIEWS => self.views = true,

@@ -72,7 +72,7 @@ fn kernel_main(mm: &'static Memory, cmdline: &Cmdline<'_>) -> ! {
         }
     }
     if cmdline.workload == WORKLOAD {
-        program::init().unwrap_or_else(|error| unfit(&error));
+        program::init(cmdline).unwrap_or_else(|error| unfit(&error));
     }
     interrupt::enable();
     log::info!(

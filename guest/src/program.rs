@@ -48,8 +48,8 @@ impl fmt::Display for Problem<'_> {
 ///
 /// # Errors
 /// If there is no memory for processes.
-pub(crate) fn init() -> Result<(), CreateError> {
-    user::init();
+pub(crate) fn init(cmdline: &Cmdline<'_>) -> Result<(), CreateError> {
+    user::init(cmdline.fixed_cpu);
     fs::init()?;
     task::init_cache()
 }

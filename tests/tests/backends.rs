@@ -49,32 +49,74 @@ fn reproducible(mut report: Value) -> Value {
     report
 }
 
-#[test]
-fn the_same_run_on_another_backend() {
+/// Whether two backends can be compared here; says why if not.
+fn can_compare() -> bool {
     if !kvm() {
-        return;
+        return false;
     }
     if is_emulated() {
         println!("this is the emulated machine itself: compared from outside");
-        return;
+        return false;
     }
     if let Some(missing) = missing() {
         let required = env::var_os("PAGELAB_REQUIRE_KVM").is_some_and(|value| value == "1");
         assert!(!required, "scripts/nested-kvm cannot run here:\n{missing}");
         println!("SKIPPED: scripts/nested-kvm cannot run here:\n{missing}");
-        return;
+        return false;
     }
-    let here = report(&RUN);
-    let output = Command::new(script())
+    true
+}
+
+/// The report of a run on emulated AMD-V, in `folder`, with these options of the script.
+fn there(folder: &Path, options: &[&str], arguments: &[&str]) -> Value {
+    let output = Command::new(script().canonicalize().expect("the script is there"))
         .args(["--sealed", "--timeout", "300"])
+        .args(options)
         .arg(binary())
         .args(["run", "--format", "json"])
-        .args(RUN)
+        .args(arguments)
+        .current_dir(folder)
         .output()
         .expect("the script can be started");
     let there: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("not JSON ({error}): {output:?}"));
     assert_eq!(there["host"]["backend"], "AMD-V");
+    there
+}
+
+#[test]
+fn the_same_run_on_another_backend() {
+    if !can_compare() {
+        return;
+    }
+    let here = report(&RUN);
+    let there = there(Path::new("."), &[], &RUN);
     assert_eq!(here["trace_hash"], there["trace_hash"]);
     assert_eq!(reproducible(here), reproducible(there));
+}
+
+/// Programs with glibc, which asks the CPU what it can before it does anything else.
+#[test]
+fn the_same_programs_on_another_backend() {
+    let Some(folder) = option_env!("PAGELAB_TEST_PROGRAMS").map(Path::new) else {
+        println!("SKIPPED: there was no C compiler when the tests were built");
+        return;
+    };
+    if !can_compare() {
+        return;
+    }
+    for program in ["./children", "./signals", "./files"] {
+        let arguments = [&RUN[..], &["--", program]].concat();
+        let here = Command::new(binary())
+            .args(["run", "--format", "json"])
+            .args(&arguments)
+            .current_dir(folder)
+            .output()
+            .expect("the binary under test can be started");
+        let here: Value = serde_json::from_slice(&here.stdout)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {here:?}"));
+        let there = there(folder, &["--copy", program], &arguments);
+        assert_eq!(here["trace_hash"], there["trace_hash"], "{program}");
+        assert_eq!(reproducible(here), reproducible(there), "{program}");
+    }
 }

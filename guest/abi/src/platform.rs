@@ -62,6 +62,10 @@ pub const CMDLINE_WORKLOAD: &str = "workload";
 /// Command line key: seed of everything random in the guest, `seed=1`, decimal u64.
 pub const CMDLINE_SEED: &str = "seed";
 
+/// Command line key: what CPUID tells programs, `cpu=baseline` (the same on every host) or
+/// `cpu=host`; absent means baseline.
+pub const CMDLINE_CPU: &str = "cpu";
+
 /// Command line key: log level on the serial console, `loglevel=info`.
 pub const CMDLINE_LOGLEVEL: &str = "loglevel";
 

@@ -21,6 +21,8 @@ pub(crate) enum Attempt {
     Ring3 = 3,
     /// Load the value into CR4.
     SetCr4 = 4,
+    /// Load the value into the model-specific register with this number.
+    SetMsr = 5,
 }
 
 /// The exception that ended an attempt.

@@ -1,4 +1,4 @@
-# u64 probe_run(Attempt kind, u64 address, u64 user_stack, u64 selectors): see probe.rs.
+# u64 probe_run(Attempt kind, u64 address, u64 user_stack, u64 selectors, u64 operand): see probe.rs.
 # Saves what a C function must save, notes its stack in probe_recovery and tries the access. The
 # trap handler comes back to probe_landing; an access that does not fault falls through to it.
 
@@ -21,7 +21,16 @@ probe_run:
     jz 3f
     dec edi
     jz 4f
-    # 4: CR4
+    dec edi
+    jz 7f
+    # 5: the register whose number is the address
+    mov ecx, esi
+    mov eax, r8d
+    mov rdx, r8
+    shr rdx, 32
+    wrmsr
+    jmp 5f
+7:  # 4: CR4
     mov cr4, rsi
     jmp 5f
 1:  # 0: read

@@ -12,8 +12,7 @@ use super::{
     load::Program,
     strings::{Measure, Strings, store},
 };
-use crate::task::Space;
-use core::arch::x86_64::__cpuid;
+use crate::{arch::user::cpuid, task::Space};
 use linux_raw_sys::auxvec as at;
 use pagelab_abi::{PAGE_SIZE, errno::Errno, mman::Prot, pte::USER_END};
 
@@ -119,9 +118,8 @@ impl Stack<'_> {
     fn auxv(&self, path: u64, platform: u64, random: u64) -> [(u32, u64); AUXV] {
         // The clock that times counts with.
         const CLOCK_TICKS: u64 = 100;
-        let features = __cpuid(1).edx;
         [
-            (at::AT_HWCAP, features.into()),
+            (at::AT_HWCAP, cpuid::hwcap().into()),
             (at::AT_PAGESZ, PAGE_SIZE),
             (at::AT_CLKTCK, CLOCK_TICKS),
             (at::AT_PHDR, self.program.headers_at),

@@ -1,8 +1,8 @@
 //! What brings the kernel out of ring 3, apart from system calls.
 
-use super::{Slot, Tasks};
+use super::{Slot, Task, Tasks};
 use crate::{
-    arch::user::Trap,
+    arch::user::{Trap, cpuid},
     signal::{self, Info},
     syscall::Flow,
 };
@@ -17,6 +17,7 @@ mod vector {
     pub(super) const INVALID_OPCODE: u64 = 6;
     pub(super) const SEGMENT_NOT_PRESENT: u64 = 11;
     pub(super) const STACK_SEGMENT: u64 = 12;
+    pub(super) const GENERAL_PROTECTION: u64 = 13;
     pub(super) const PAGE_FAULT: u64 = 14;
     pub(super) const X87: u64 = 16;
     pub(super) const ALIGNMENT_CHECK: u64 = 17;
@@ -65,6 +66,10 @@ impl Tasks {
 
     fn exception(&mut self, slot: Slot, number: u64, error: u64) -> Flow {
         let task = self.get_mut(slot);
+        if number == vector::GENERAL_PROTECTION && task.is_at_cpuid() {
+            task.context.cpuid();
+            return Flow::Continue;
+        }
         let rip = task.context.regs.rip;
         let info = match number {
             vector::DIVIDE_ERROR => Info::fault(linux::SIGFPE, code::FPE_INTDIV, rip),
@@ -79,5 +84,17 @@ impl Tasks {
         };
         signal::force_trap(task, info, number, error, None);
         Flow::Continue
+    }
+}
+
+impl Task {
+    /// Whether it is at an instruction that asks for the CPU's features.
+    fn is_at_cpuid(&mut self) -> bool {
+        let rip = self.context.regs.rip;
+        let mut bytes = [0; cpuid::OPCODE.len()];
+        let Some(space) = &mut self.space else {
+            return false;
+        };
+        space.read(rip, &mut bytes).is_ok() && bytes == cpuid::OPCODE
     }
 }

@@ -1,5 +1,34 @@
 //! Calls about the machine, its limits and clocks.
 
+use super::{Build, SMALL, guest, programs};
+
 alike! {
     small_calls_answer_as_linux_does: ["./small_calls"],
+}
+
+/// What `cpuid` prints on a machine with this option.
+fn cpu(build: Build, option: &str) -> Option<String> {
+    let folder = programs(build)?;
+    let report = guest(
+        folder,
+        &[&SMALL[..], &["--cpu", option]].concat(),
+        &["./cpuid"],
+    );
+    assert_eq!(report["verdict"], "held", "{}", report["reasons"]);
+    Some(report["program"]["stdout"].as_str()?.to_owned())
+}
+
+#[test]
+fn programs_see_the_same_cpu_everywhere_or_the_hosts() {
+    for build in [Build::Glibc, Build::Musl] {
+        let Some(text) = cpu(build, "baseline") else {
+            return;
+        };
+        assert_eq!(
+            text,
+            "name <pagelab x86-64-v2 virtual CPU>\nSSE4.2 1 XSAVE 0 AVX 0 RDRAND 0\n"
+        );
+    }
+    let host = cpu(Build::Glibc, "host").expect("it ran before");
+    assert!(!host.contains("pagelab"), "{host}");
 }

@@ -4,7 +4,7 @@ use crate::{
     fault::FaultSpec,
     machine::DiskSource,
     program::{ExtraFile, Variable},
-    scenario::{Inspection, StopAt, ZoneLimits, ZoneModel},
+    scenario::{Cpu, Inspection, StopAt, ZoneLimits, ZoneModel},
     size::ByteSize,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -87,6 +87,10 @@ pub(super) struct RunArguments {
     /// RAM of the machine, 16M to 64G.
     #[arg(long, value_name = "SIZE", default_value = "1G")]
     pub(super) memory: ByteSize,
+    /// What the CPU tells a program it is: baseline (x86-64-v2, the same on every host, and so the
+    /// same run), or host.
+    #[arg(long, value_name = "CPU", default_value = "baseline")]
+    pub(super) cpu: Cpu,
     /// Zone model: DMA/NORMAL/HIGHMEM or DMA/DMA32/NORMAL/MOVABLE.
     #[arg(long, value_name = "MODEL", default_value = "classic")]
     pub(super) zones: ZoneModel,

@@ -72,6 +72,7 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         .transpose()?;
     Ok(RunConfig {
         memory: arguments.memory,
+        cpu: arguments.cpu,
         zones: arguments.zones,
         zone_limits: arguments.zone_limits,
         workload,

@@ -14,6 +14,8 @@ use thiserror::Error;
 pub struct RunConfig {
     /// RAM.
     pub memory: ByteSize,
+    /// What the CPU tells programs it is.
+    pub cpu: Cpu,
     /// Zone model.
     pub zones: ZoneModel,
     /// Ends of the lower zones, if not the model's own.
@@ -55,6 +57,7 @@ impl Default for RunConfig {
     fn default() -> Self {
         Self {
             memory: ByteSize(1 << 30),
+            cpu: Cpu::Baseline,
             zones: ZoneModel::Classic,
             zone_limits: None,
             workload: "default".to_owned(),
@@ -74,6 +77,15 @@ impl Default for RunConfig {
             time_limit: Duration::from_secs(3600),
         }
     }
+}
+
+/// What CPUID tells programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cpu {
+    /// x86-64-v2, the same on every host: so are the runs of programs.
+    Baseline,
+    /// What KVM supports here.
+    Host,
 }
 
 /// How physical memory is divided into zones.
@@ -163,6 +175,29 @@ impl ConfigError {
             nearest: nearest(name, known.iter().copied()).map(str::to_owned),
             known: known.join(", "),
         }
+    }
+}
+
+impl Cpu {
+    const ALL: [Self; 2] = [Self::Baseline, Self::Host];
+
+    /// The name on the command lines of host and guest.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Host => "host",
+        }
+    }
+}
+
+impl FromStr for Cpu {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Self::ALL
+            .into_iter()
+            .find(|cpu| cpu.name() == name)
+            .ok_or_else(|| ConfigError::unknown("CPU", name, &Self::ALL.map(Self::name)))
     }
 }
 

@@ -17,7 +17,7 @@ mod summary;
 mod turns;
 mod view;
 
-pub use config::{ConfigError, Inspection, RunConfig, ZoneLimits, ZoneModel};
+pub use config::{ConfigError, Cpu, Inspection, RunConfig, ZoneLimits, ZoneModel};
 pub use error::RunError;
 pub use run::run;
 pub use stop::{StopAt, StopError};

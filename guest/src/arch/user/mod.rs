@@ -5,8 +5,9 @@
 //! and so as a page fault whose address is that of LSTAR: exactly that fault is a system call, on
 //! every machine. Both come back by `iretq`.
 //!
-//! * [`fpu`]: x87 and SSE registers. [`setup`]: what the CPU must be told once.
+//! * [`fpu`]: x87 and SSE registers. [`cpuid`]: what CPUID says. [`setup`]: what the CPU must be told once.
 
+pub(crate) mod cpuid;
 mod fpu;
 mod setup;
 

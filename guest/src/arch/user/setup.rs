@@ -14,10 +14,10 @@ use x86_64::{
 const IA32_STAR: u32 = 0xc000_0081;
 const STAR: u64 = 8 << 32;
 
-/// Turns on `syscall` and SSE.
+/// Turns on `syscall` and SSE, and, if `fixed_cpu`, has the kernel answer CPUID. Interrupts are off.
 ///
 /// OSXSAVE stays off: programs see SSE2 and nothing newer, the same on every host.
-pub(crate) fn init() {
+pub(crate) fn init(fixed_cpu: bool) {
     let mut flags = RFlags::INTERRUPT_FLAG | RFlags::TRAP_FLAG | RFlags::DIRECTION_FLAG;
     flags |= RFlags::NESTED_TASK | RFlags::ALIGNMENT_CHECK | RFlags::IOPL_HIGH | RFlags::IOPL_LOW;
     SFMask::write(flags);
@@ -27,6 +27,9 @@ pub(crate) fn init() {
         Msr::new(IA32_STAR).write(STAR);
         Efer::write(Efer::read() | EferFlags::SYSTEM_CALL_EXTENSIONS);
         Cr4::write(Cr4::read() | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE);
+    }
+    if fixed_cpu {
+        super::cpuid::init();
     }
 }
 
