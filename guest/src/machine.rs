@@ -1,7 +1,7 @@
 //! The machine under the memory manager.
 
 use crate::{
-    arch::{kmap, layout::PAGE_SIZE},
+    arch::{backtrace, kmap, layout::PAGE_SIZE},
     doorbell,
     drivers::block,
     root,
@@ -13,6 +13,7 @@ use core::{
 use pagelab_abi::{
     control::Control,
     event::EventKind,
+    fault::CallSite,
     platform::{DIRECT_MAP, Doorbell},
 };
 use pagelab_mm::{
@@ -110,6 +111,10 @@ impl Machine for Guest {
         if root::clock().tick(kind, a, b) {
             doorbell::ring(Doorbell::Stop);
         }
+    }
+
+    fn is_called_from(&self, sites: &[CallSite]) -> bool {
+        backtrace::is_called_from(sites)
     }
 
     fn out_of_memory(&self) -> u32 {

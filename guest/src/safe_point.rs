@@ -4,7 +4,9 @@ use crate::{
     arch::interrupt,
     drivers::balloon,
     memory::{Memory, mm},
-    root, view,
+    root,
+    task::as_kernel,
+    view,
 };
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -36,6 +38,6 @@ pub(crate) fn pass() {
 #[cold]
 #[inline(never)]
 fn background(mm: &Memory) {
-    mm.background_step();
+    as_kernel(|| mm.background_step());
     BACKGROUND_DUE.store(root::events() + BACKGROUND_EVENTS, Relaxed);
 }

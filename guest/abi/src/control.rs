@@ -1,11 +1,11 @@
 //! What the host writes into the guest while it stands at a doorbell.
 
-use crate::fault::FaultAttr;
+use crate::fault::{FaultAttr, FaultCaller};
 use core::sync::atomic::AtomicU32;
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
 /// The host's side of the conversation. The guest reads it; it writes only the state inside the
-/// fault attributes.
+/// fault attributes, and who is subject to them.
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Control {
@@ -18,6 +18,8 @@ pub struct Control {
     pub fail_page_alloc: FaultAttr,
     /// Failed slab allocations.
     pub failslab: FaultAttr,
+    /// The process that allocates, which the guest notes here.
+    pub caller: FaultCaller,
 }
 
 impl Control {
@@ -28,6 +30,7 @@ impl Control {
             views_wanted: AtomicU32::new(0),
             fail_page_alloc: FaultAttr::new(),
             failslab: FaultAttr::new(),
+            caller: FaultCaller::new(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The narrow door through which the memory manager reaches the machine.
 
 use core::ptr::NonNull;
-use pagelab_abi::{control::Control, event::EventKind};
+use pagelab_abi::{control::Control, event::EventKind, fault::CallSite};
 
 /// The swap device did not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,14 @@ pub trait Machine: Sync {
 
     /// What the host asks for, the fault attributes among it.
     fn control(&self) -> &Control;
+
+    /// Whether one of the callers, up to [`pagelab_abi::fault::STACKTRACE_DEPTH`], is in one of these
+    /// ranges. Asked about a candidate for an injected failure, if that depends on it. A machine that
+    /// cannot see its stack says no.
+    fn is_called_from(&self, sites: &[CallSite]) -> bool {
+        let _ = sites;
+        false
+    }
 
     /// Called as the last resort before an allocation that may reclaim fails (Linux: the OOM
     /// notifiers). Gives memory back, by [`crate::Mm::balloon_deflate`] for one, and says how many

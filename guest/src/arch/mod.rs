@@ -7,11 +7,13 @@
 //! * [`segments`]: GDT, TSS and stacks for exceptions; [`trap`]: all 256 vectors.
 //! * [`interrupt`]: pending interrupt lines; [`pic`]: the 8259s where there are some;
 //!   [`apic`]: the way from there to the CPU.
+//! * [`backtrace`]: who called.
 //! * [`probe`]: accesses that may fault.
 //! * [`user`]: programs in ring 3.
 //! * [`features`]: protection bits of CR4 that not every CPU has.
 
 pub(crate) mod apic;
+pub(crate) mod backtrace;
 pub(crate) mod boot;
 pub(crate) mod features;
 pub(crate) mod interrupt;

@@ -3,10 +3,12 @@
 use super::{
     dentry::Dentry,
     device::Device,
+    fail::FailFile,
     inode::{Content, Kind},
     memory::Pools,
     object::{Pooled, Shared},
     pipe::{End, Pipe},
+    proc::ProcNode,
 };
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use linux_raw_sys::general as linux;
@@ -25,6 +27,8 @@ pub(crate) enum Opened {
     Pipe(Shared<Pipe>, End),
     /// A text of /proc, as it was when it was opened.
     Text(Content),
+    /// The part of a process in fault injection.
+    Fail(u32, FailFile),
     /// A name without anything behind it (`O_PATH`).
     Path,
 }
@@ -87,6 +91,7 @@ impl OpenFile {
             Kind::Directory => Opened::Directory,
             Kind::Device(device) => Opened::Device(*device),
             Kind::Proc(node) if node.is_dir() => Opened::Directory,
+            Kind::Proc(ProcNode::Fail(pid, file)) => Opened::Fail(*pid, *file),
             Kind::Symlink(_) | Kind::Pipe(_) | Kind::Proc(_) => return None,
         })
     }
@@ -115,7 +120,7 @@ impl OpenFile {
     /// Whether it has positions.
     pub(super) fn seeks(&self) -> bool {
         match &self.opened {
-            Opened::Regular(_) | Opened::Directory | Opened::Text(_) => true,
+            Opened::Regular(_) | Opened::Directory | Opened::Text(_) | Opened::Fail(..) => true,
             Opened::Device(device) => device.seeks(),
             Opened::Pipe(..) | Opened::Path => false,
         }

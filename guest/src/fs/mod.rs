@@ -6,7 +6,7 @@
 //! * `ramfs`: the file system, filled from the initial ramfs's archive (`cpio`).
 //! * `inode`, `dentry`: what names stand for, and names. `path`: from a path to a name.
 //! * `file`: open files. `table`: a process's descriptors and directory. `pipe`: pipes.
-//! * `device`, `line`: /dev, and where a program's output goes. `proc`: /proc.
+//! * `device`, `line`: /dev, and where a program's output goes. `proc`: /proc; `fail`: two files of it.
 //! * `transfer`, `iov`: bytes between files and a program's memory. `user`: that memory.
 //! * `calls`: the system calls.
 //! * `kernel`: what the rest of the kernel uses.
@@ -23,6 +23,7 @@ pub(crate) mod clock;
 mod cpio;
 mod dentry;
 pub(crate) mod device;
+mod fail;
 mod file;
 mod inode;
 mod iov;

@@ -2,6 +2,7 @@
 
 use super::{
     dentry::Dentry,
+    fail::FailFile,
     inode::{Content, Inode, Kind},
     memory::mm,
     object::{Bytes, Shared},
@@ -11,6 +12,9 @@ use super::{
 use core::fmt::{self, Write};
 use linux_raw_sys::general as linux;
 use pagelab_abi::{errno::Errno, view::ViewKind};
+
+/// Name of the directory of a process's threads.
+const TASKS: &[u8] = b"task";
 
 /// A file in a process's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,14 +53,23 @@ pub(crate) enum ProcNode {
     Pid(u32),
     /// A view of the memory manager.
     View(ViewKind),
+    /// The directory of its threads, of which it has one.
+    Tasks(u32),
     /// A text of the process that looks.
     PidFile(PidFile),
+    /// The part of the process with this number in fault injection.
+    Fail(u32, FailFile),
 }
 
 impl ProcNode {
     /// Whether it is a directory.
     pub(super) const fn is_dir(self) -> bool {
-        matches!(self, Self::Root | Self::Pid(_))
+        matches!(self, Self::Root | Self::Pid(_) | Self::Tasks(_))
+    }
+
+    /// Whether it is made when it is opened.
+    pub(super) const fn is_text(self) -> bool {
+        matches!(self, Self::View(_) | Self::PidFile(_))
     }
 
     /// Its type, as `st_mode` has it.
@@ -70,8 +83,8 @@ impl ProcNode {
 
     const fn mode(self) -> u32 {
         match self {
-            Self::Root | Self::Pid(_) => 0o555,
-            Self::PidFile(PidFile::OomScoreAdj) => 0o644,
+            Self::Root | Self::Pid(_) | Self::Tasks(_) => 0o555,
+            Self::PidFile(PidFile::OomScoreAdj) | Self::Fail(..) => 0o644,
             Self::View(ViewKind::Slabinfo | ViewKind::Pagetypeinfo) => 0o400,
             Self::View(_) | Self::PidFile(_) => 0o444,
         }
@@ -119,10 +132,10 @@ pub(super) fn look_up(
             Some(exe) => Some(Kind::Symlink(path_of(exe, origin.root)?)),
             None => None,
         },
-        ProcNode::Pid(of) if of == origin.pid => PidFile::ALL
-            .into_iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, file)| Kind::Proc(ProcNode::PidFile(file))),
+        ProcNode::Pid(of) if of == origin.pid => of_process(of, name).map(Kind::Proc),
+        ProcNode::Tasks(of) if of == origin.pid && number(name) == Some(of) => {
+            Some(Kind::Proc(ProcNode::Pid(of)))
+        }
         _ => None,
     };
     let Some(kind) = kind else { return Ok(None) };
@@ -133,6 +146,18 @@ pub(super) fn look_up(
     let inode = Inode::create(kind, mode)?;
     inode.nlink.store(1, core::sync::atomic::Ordering::Relaxed);
     Dentry::create(name, inode, Some(directory.clone())).map(Some)
+}
+
+/// A file of this name of a process.
+fn of_process(pid: u32, name: &[u8]) -> Option<ProcNode> {
+    let files = PidFile::ALL.map(|(name, file)| (name, ProcNode::PidFile(file)));
+    let fails = FailFile::ALL.map(|(name, file)| (name, ProcNode::Fail(pid, file)));
+    files
+        .into_iter()
+        .chain(fails)
+        .chain([(TASKS, ProcNode::Tasks(pid))])
+        .find(|(known, _)| *known == name)
+        .map(|(_, node)| node)
 }
 
 /// A file's path. That of a file that was removed leads nowhere.
@@ -171,7 +196,11 @@ pub(super) fn listed(node: ProcNode, place: usize) -> Option<&'static [u8]> {
             let views = ViewKind::ALL.iter().map(|kind| kind.name().as_bytes());
             views.chain([&b"self"[..]]).nth(place)
         }
-        ProcNode::Pid(_) => PidFile::ALL.get(place).map(|(name, _)| *name),
+        ProcNode::Pid(_) => {
+            let files = PidFile::ALL.iter().map(|(name, _)| *name);
+            let fails = FailFile::ALL.iter().map(|(name, _)| *name);
+            files.chain(fails).chain([TASKS]).nth(place)
+        }
         _ => None,
     }
 }
@@ -191,7 +220,7 @@ pub(super) fn text(node: ProcNode, program: &mut dyn Program) -> Result<Content,
     let written = match node {
         ProcNode::View(kind) => write_view(kind, &mut out),
         ProcNode::PidFile(file) => program.proc_text(file, &mut out),
-        ProcNode::Root | ProcNode::Pid(_) => Ok(()),
+        ProcNode::Root | ProcNode::Pid(_) | ProcNode::Tasks(_) | ProcNode::Fail(..) => Ok(()),
     };
     written
         .and_then(|()| out.flush())

@@ -74,6 +74,14 @@ impl OpenFile {
                 }
                 Ok(done)
             }
+            Opened::Fail(pid, fail) => {
+                let at = position.unwrap_or_else(|| self.position.load(Relaxed));
+                let done = fail.read(*pid, transfer, at)?;
+                if position.is_none() {
+                    self.position.store(at + done as u64, Relaxed);
+                }
+                Ok(done)
+            }
             Opened::Device(device) => read_device(*device, transfer),
             Opened::Pipe(pipe, _) => self.read_pipe(pipe, transfer),
         }
@@ -112,6 +120,7 @@ impl OpenFile {
                 Ok(done)
             }
             Opened::Text(_) => self.write_text(transfer),
+            Opened::Fail(pid, fail) => fail.write(*pid, transfer),
             Opened::Device(device) => write_device(*device, transfer),
             Opened::Pipe(pipe, _) => self.write_pipe(pipe, transfer),
         }

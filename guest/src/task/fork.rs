@@ -86,6 +86,7 @@ impl Tasks {
         let parent = self.get_mut(slot);
         if is_loaded {
             user::suspend(&mut parent.context);
+            parent.fail.update();
         }
         let mut context = parent.context.clone();
         context.regs.rax = 0;
@@ -104,6 +105,7 @@ impl Tasks {
         }
         let (group, session) = (parent.pgid(), parent.sid());
         let (rlimits, comm) = (parent.rlimits, parent.comm());
+        let fail = parent.fail.for_child();
         let adj = parent.shared.oom_score_adj.load(Relaxed);
         let files = match &parent.files {
             Some(files) => Some(files.fork()?),
@@ -121,6 +123,7 @@ impl Tasks {
         child.set_group(group);
         child.set_session(session);
         child.rlimits = rlimits;
+        child.fail = fail;
         child.set_comm(&comm);
         child.shared.oom_score_adj.store(adj, Relaxed);
         child.files = files;

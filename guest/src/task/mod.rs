@@ -6,10 +6,12 @@
 //!   its share of traps.
 //! * `clock`: what time it is: the event clock, and what nobody had to do.
 //! * `fork`, `exit`, `wait`: birth, death, and the parent's knowledge of it.
+//! * `fail`: its part in fault injection.
 //! * `trap`: what is not a system call.
 
 mod clock;
 mod exit;
+mod fail;
 mod fork;
 mod object;
 mod schedule;
@@ -30,6 +32,7 @@ use pagelab_mm::user_mm::UserMm;
 
 pub(crate) use clock::{Clock, SECOND};
 pub(crate) use exit::exited;
+pub(crate) use fail::as_kernel;
 pub(crate) use fork::{CloneFlags, CloneRequest};
 pub(crate) use object::init_cache;
 pub(crate) use table::{Pid, Slot, Tasks};
@@ -95,6 +98,8 @@ pub(crate) struct Task {
     pub(crate) clear_child_tid: u64,
     /// The signal it gets when its parent ends, or 0.
     pub(crate) pdeath_signal: u32,
+    /// Its part in fault injection, while it does not have the CPU.
+    fail: fail::Fail,
 }
 
 /// Kinds of limits (Linux include/uapi/asm-generic/resource.h: `RLIM_NLIMITS`).
@@ -133,6 +138,7 @@ impl Task {
             children_faults: 0,
             clear_child_tid: 0,
             pdeath_signal: 0,
+            fail: fail::Fail::default(),
         }
     }
 
@@ -174,6 +180,7 @@ impl Task {
             let byte = if i < COMM_LEN - 1 { name.get(i) } else { None };
             slot.store(byte.copied().unwrap_or(0), Relaxed);
         }
+        self.tell_comm();
     }
 
     /// Its name, NUL-padded.

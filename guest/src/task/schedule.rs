@@ -75,6 +75,7 @@ impl Tasks {
         };
         // SAFETY: an address space has the kernel's half, and lives until `unload` or `reload`.
         unsafe { user::resume(&task.context, pgd) };
+        task.begin_to_allocate();
         root::tasks().current.store(task.pid().0, Relaxed);
         self.loaded = Some(slot);
     }
@@ -82,7 +83,9 @@ impl Tasks {
     /// Takes the registers of the task in the CPU into its context, and the CPU out of its memory.
     pub(super) fn unload(&mut self) {
         if let Some(slot) = self.loaded.take() {
-            user::suspend(&mut self.get_mut(slot).context);
+            let task = self.get_mut(slot);
+            user::suspend(&mut task.context);
+            task.end_to_allocate();
         }
         // SAFETY: the kernel's own tables.
         unsafe { user::load_space(kernel_pgd()) };
@@ -90,7 +93,9 @@ impl Tasks {
 
     /// Leaves the CPU without any task's memory, the registers being of no use to anyone.
     pub(super) fn forget_loaded(&mut self) {
-        self.loaded = None;
+        if let Some(slot) = self.loaded.take() {
+            self.get_mut(slot).end_to_allocate();
+        }
         // SAFETY: the kernel's own tables.
         unsafe { user::load_space(kernel_pgd()) };
     }

@@ -1,6 +1,6 @@
 //! What brings the kernel out of ring 3, apart from system calls.
 
-use super::{Slot, Task, Tasks};
+use super::{Slot, Task, Tasks, fail::Fail};
 use crate::{
     arch::user::{Trap, cpuid},
     signal::{self, Info},
@@ -50,9 +50,14 @@ impl Tasks {
         let Some(space) = &mut task.space else {
             return Flow::Continue;
         };
+        let injected = Fail::injected();
         let Err(fault) = space.handle_fault(address, code) else {
+            task.fail.no_longer();
             return Flow::Continue;
         };
+        if fault == FaultSignal::Oom && Fail::injected() != injected && task.fail.may_retry() {
+            return Flow::Continue;
+        }
         let info = match fault {
             FaultSignal::Oom => {
                 log::error!("out of memory: killed process {}", task.pid().0);

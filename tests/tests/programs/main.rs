@@ -27,6 +27,7 @@ macro_rules! alike {
 
 mod busybox;
 mod compare;
+mod failures;
 mod files;
 mod memory;
 mod process;

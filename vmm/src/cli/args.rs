@@ -8,7 +8,7 @@ use crate::{
     size::ByteSize,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, num::NonZeroU64, path::PathBuf};
 
 /// A laboratory for memory management.
 ///
@@ -111,7 +111,8 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "PROFILE")]
     pub(super) pressure: Option<String>,
     /// Failing allocations (fail_page_alloc, failslab) or requests to the swap device (swap_io), with
-    /// Linux's knobs; may be repeated.
+    /// Linux's knobs; may be repeated. pid=, comm=, task-filter=1 and site=FUNCTION choose whose
+    /// allocations.
     #[arg(long, value_name = "NAME,KNOB=VALUE,…")]
     pub(super) fault: Vec<FaultSpec>,
     /// What to print of the guest at the end, or at --stop-at: pagetable, a file of /proc, or one of
@@ -121,6 +122,10 @@ pub(super) struct RunArguments {
     /// End the run at this event and inspect there.
     #[arg(long, value_name = "EVENT")]
     pub(super) stop_at: Option<StopAt>,
+    /// Audit a program that runs at its first system call after each so many events, and not at
+    /// distances that double; 1 is at each system call.
+    #[arg(long, value_name = "EVENTS", requires = "program")]
+    pub(super) audit_every: Option<NonZeroU64>,
     /// How the report is written.
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
@@ -164,6 +169,7 @@ Examples:
   pagelab run --memory 64M --zone-limits 16M,48M
   pagelab run --workload buddy --pressure step:512M@1000,0@4000
   pagelab run --fault failslab,cache=kmalloc-64,probability=10,times=5
+  pagelab run --fault fail_page_alloc,nth=1,comm=sh,site=fork -- ./busybox sh
   pagelab run --workload swap --swap 256M --fault swap_io,rw=write,probability=5
   pagelab run --stop-at page_alloc,nth=3,min-order=2 --inspect buddyinfo
   pagelab run -- ./hello one two            run a program (cc -static -o hello hello.c)

@@ -50,7 +50,7 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
     }
     let of_swap = |spec: &&FaultSpec| spec.kind == FaultKind::SwapIo;
     if let (None, Some(spec)) = (&arguments.swap, arguments.fault.iter().find(of_swap)) {
-        return Err(ConfigError::NoSwap(spec.clone()).into());
+        return Err(ConfigError::NoSwap(Box::new(spec.clone())).into());
     }
     let program = match arguments.program.as_slice() {
         [] if arguments.env.is_empty() && arguments.file.is_empty() => None,
@@ -84,6 +84,7 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         faults: arguments.fault.clone(),
         inspect: arguments.inspect.clone(),
         stop_at: arguments.stop_at,
+        audit_every: arguments.audit_every,
         kernel: arguments.kernel.clone(),
         save: arguments.save.clone(),
         slab_debug: arguments.slab_debug.clone(),

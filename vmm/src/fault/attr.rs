@@ -1,7 +1,10 @@
 //! From a fault specification to the attribute in the guest's root page.
 
 use super::{FaultKind, FaultSpec};
-use pagelab_abi::{fault::FaultAttr, root::Root};
+use pagelab_abi::{
+    fault::{CallSite, FaultAttr},
+    root::Root,
+};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// What an injector has done so far.
@@ -39,8 +42,9 @@ pub fn seed(kind: FaultKind, seed: u64) -> u64 {
     (seed ^ ((kind as u64 + 1) << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
 }
 
-/// The attribute that arms `spec`. The counts so far are carried over.
-pub fn arm(spec: &FaultSpec, run_seed: u64, so_far: Injected) -> FaultAttr {
+/// The attribute that arms `spec`, whose `site` is this code. The counts so far are carried over.
+/// An injector can look at [`pagelab_abi::fault::MAX_CALL_SITES`] places; more are left out.
+pub fn arm(spec: &FaultSpec, code: &[CallSite], run_seed: u64, so_far: Injected) -> FaultAttr {
     let mut attr = FaultAttr::new();
     *attr.probability.get_mut() = spec.probability;
     *attr.interval.get_mut() = spec.interval;
@@ -50,6 +54,13 @@ pub fn arm(spec: &FaultSpec, run_seed: u64, so_far: Injected) -> FaultAttr {
     *attr.gfp_filter.get_mut() = spec.gfp.bits();
     *attr.nth.get_mut() = spec.nth;
     attr.cache[..spec.cache.len()].copy_from_slice(spec.cache.as_bytes());
+    let caller = &spec.caller;
+    *attr.pid.get_mut() = caller.pid.unwrap_or(0);
+    *attr.task_filter.get_mut() = caller.task_filter.into();
+    attr.comm[..caller.comm.len()].copy_from_slice(caller.comm.as_bytes());
+    for (to, site) in attr.require.iter_mut().zip(code) {
+        *to = *site;
+    }
     *attr.seen.get_mut() = so_far.seen;
     *attr.injected.get_mut() = so_far.injected;
     *attr.rng.get_mut() = seed(spec.kind, run_seed);
@@ -63,12 +74,15 @@ mod tests {
     #[test]
     fn every_knob_arrives() {
         let spec: FaultSpec =
-            "failslab,nth=7,probability=5,interval=2,times=3,space=64,gfp=ZERO,cache=kmalloc-8"
+            "failslab,nth=7,probability=5,interval=2,times=3,space=64,gfp=ZERO,cache=kmalloc-8,\
+             pid=9,comm=sh,task-filter=1,site=fork"
                 .parse()
                 .unwrap();
+        let code = CallSite { start: 1, end: 2 };
         let mut root = Root::new();
         root.control.failslab = arm(
             &spec,
+            &[code],
             1,
             Injected {
                 seen: 10,
@@ -86,6 +100,10 @@ mod tests {
             pagelab_abi::gfp::Gfp::ZERO.bits()
         );
         assert_eq!(&attr.cache[..10], b"kmalloc-8\0");
+        assert_eq!(attr.pid.load(Relaxed), 9);
+        assert_eq!(attr.task_filter.load(Relaxed), 1);
+        assert_eq!(&attr.comm[..3], b"sh\0");
+        assert_eq!(attr.require[..2], [code, CallSite::default()]);
         assert_eq!(
             read(&root, FaultKind::Failslab),
             Injected {

@@ -6,11 +6,13 @@
 //! [`Injector`] in the device.
 
 mod attr;
+mod caller;
 mod error;
 mod inject;
 mod spec;
 
 pub use attr::{Injected, arm, read, seed};
+pub use caller::CallerFilter;
 pub use error::FaultError;
 pub use inject::Injector;
 pub use spec::{FaultKind, FaultSpec, ReadWrite};

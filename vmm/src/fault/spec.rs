@@ -1,8 +1,11 @@
 //! The grammar of `--fault`: `NAME[,KNOB=VALUE]…`.
 
-use super::FaultError;
+use super::{
+    FaultError,
+    caller::{self, CallerFilter},
+};
 use crate::nearest::nearest;
-use pagelab_abi::gfp::Gfp;
+use pagelab_abi::{gfp::Gfp, task::PID_MAX};
 use std::{fmt, str::FromStr};
 
 /// Which allocations fail.
@@ -56,6 +59,8 @@ pub struct FaultSpec {
     pub nth: u64,
     /// Only the cache of this name (`failslab`); empty for any.
     pub cache: String,
+    /// Only requests of these callers (`fail_page_alloc`, `failslab`).
+    pub caller: CallerFilter,
     /// Only requests of this direction (`swap_io`); none for both.
     pub rw: Option<ReadWrite>,
     /// Event at which the fault is armed; none for the end of boot.
@@ -85,6 +90,10 @@ impl FaultKind {
                 "space",
                 "min-order",
                 "gfp",
+                "pid",
+                "comm",
+                "task-filter",
+                "site",
                 "nth",
                 "at",
             ],
@@ -95,6 +104,10 @@ impl FaultKind {
                 "space",
                 "cache",
                 "gfp",
+                "pid",
+                "comm",
+                "task-filter",
+                "site",
                 "nth",
                 "at",
             ],
@@ -125,6 +138,7 @@ impl FaultSpec {
             gfp: Gfp::empty(),
             nth: 0,
             cache: String::new(),
+            caller: CallerFilter::new(),
             rw: None,
             at: None,
         }
@@ -159,6 +173,16 @@ impl FaultSpec {
             "at" => self.at = Some(number(knob, value, 0..=u64::MAX, "a number of events")?),
             "gfp" => self.gfp = gfp(value)?,
             "rw" => self.rw = Some(read_write(value)?),
+            "pid" => {
+                let most = PID_MAX - 1;
+                let pid = number(knob, value, 1..=most, "a process's number, 1 to 32767")?;
+                self.caller.pid = Some(pid);
+            }
+            "comm" => self.caller.comm = caller::comm(value)?,
+            "task-filter" => {
+                self.caller.task_filter = number(knob, value, 0..=1, "0 or 1")? == 1;
+            }
+            "site" => self.caller.site = caller::site(value)?,
             _ => self.cache = cache(value)?,
         }
         Ok(())
@@ -297,6 +321,7 @@ impl fmt::Display for FaultSpec {
         if !self.cache.is_empty() {
             write!(f, ",cache={}", self.cache)?;
         }
+        self.caller.fmt(f)?;
         if let Some(direction) = self.rw {
             write!(f, ",rw={}", direction.name())?;
         }
@@ -344,6 +369,10 @@ mod tests {
         assert!(error("failslab,nth").contains("nth=VALUE"));
         assert!(error("failslab,nth=1,nth=2").contains("given twice"));
         assert!(error("failslab").contains("would never fire"));
+        assert!(error("failslab,nth=1,pid=0").contains("pid takes a process's number"));
+        assert!(error("failslab,nth=1,comm=").contains("comm takes"));
+        assert!(error("failslab,nth=1,site=a::").contains("site takes"));
+        assert!(error("failslab,nth=1,task-filter=2").contains("takes 0 or 1"));
     }
 
     proptest! {
@@ -356,6 +385,8 @@ mod tests {
         fn display_parses_to_the_same(
             kind in 0usize..3, write: Option<bool>, probability in 0u32..=100, interval in 1u32..9, times in -1i32..9,
             space in 0i32..9, order in 0u32..=10, nth in 1u64..9, at: Option<u64>, bits in 0u32..1 << 16,
+            pid in prop::option::of(1u32..PID_MAX), comm in "[a-z]{0,3}", task_filter: bool,
+            site in prop::sample::select(vec!["", "fork", "copy_pages"]),
         ) {
             let kind = FaultKind::ALL[kind];
             let direction = |write| if write { ReadWrite::Write } else { ReadWrite::Read };
@@ -369,6 +400,10 @@ mod tests {
                 cache: match kind {
                     FaultKind::Failslab => "kmalloc-8".into(),
                     _ => String::new(),
+                },
+                caller: match kind {
+                    FaultKind::SwapIo => CallerFilter::new(),
+                    _ => CallerFilter { pid, comm, task_filter, site: site.to_owned() },
                 },
                 rw: write.filter(|_| kind == FaultKind::SwapIo).map(direction),
                 ..FaultSpec::new(kind)

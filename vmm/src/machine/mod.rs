@@ -9,6 +9,7 @@
 //! * `run`: the loop. `watchdog`: ends it. `vcpu`, `cpuid`, [`registers`]: the CPU.
 //! * [`root`]: the page through which host and guest talk.
 //! * [`crash`]: registers, failing instruction and backtrace of a guest that came to grief.
+//! * [`call_sites`]: the code of a function, by its name.
 //! * [`embedded`]: the guest's kernel that the program carries.
 //! * [`testing`]: whether tests that need KVM can run here, and guests of a few instructions.
 
@@ -16,6 +17,7 @@
 //! One thread does it all; there are no locks but those of `devices`.
 
 pub mod boot;
+pub mod call_sites;
 mod config;
 mod cpuid;
 pub mod crash;

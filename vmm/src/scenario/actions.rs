@@ -1,16 +1,17 @@
 //! What the host does to the guest, and the account of it.
 
 use super::{
-    RunError,
+    RunConfig, RunError,
     agenda::{Action, Agenda},
+    plan,
 };
 use crate::{
     fault::{self, FaultKind, FaultSpec, Injected, Injector},
-    machine::Machine,
+    machine::{Machine, call_sites::SiteError},
     pressure::{PressureProfile, Sample},
 };
-use pagelab_abi::root::Root;
-use std::sync::atomic::Ordering::Relaxed;
+use pagelab_abi::{fault::CallSite, root::Root};
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 
 /// Samples taken between the first and the last step of a pressure profile.
 const SAMPLES: u64 = 48;
@@ -23,6 +24,8 @@ const MAX_WAITS: u64 = 64;
 #[derive(Debug)]
 pub(super) struct Actions {
     seed: u64,
+    /// The code that the faults' `site` names.
+    sites: BTreeMap<String, Vec<CallSite>>,
     /// Every fault that was armed, in order.
     pub(super) armed: Vec<FaultSpec>,
     /// The profile that was followed.
@@ -39,16 +42,20 @@ pub(super) struct Actions {
 
 impl Actions {
     /// No acts yet.
-    pub(super) const fn new(seed: u64) -> Self {
-        Self {
-            seed,
+    ///
+    /// # Errors
+    /// If a fault is asked for at a place that the kernel has not.
+    pub(super) fn new(config: &RunConfig) -> Result<Self, SiteError> {
+        Ok(Self {
+            seed: config.seed,
+            sites: plan::call_sites(config)?,
             armed: Vec::new(),
             profile: None,
             samples: Vec::new(),
             requested: 0,
             waits: 0,
             failed_before: None,
-        }
+        })
     }
 
     /// Enters a profile into the agenda, its events counted from `start`, and tells the workload
@@ -148,7 +155,9 @@ impl Actions {
         }
         let page = machine.root_page()?;
         let so_far = fault::read(&*page.read()?, spec.kind);
-        let attr = fault::arm(spec, self.seed, so_far);
+        let sites = self.sites.get(&spec.caller.site);
+        let code = sites.map_or(&[][..], Vec::as_slice);
+        let attr = fault::arm(spec, code, self.seed, so_far);
         match spec.kind {
             FaultKind::FailPageAlloc => page.set_fail_page_alloc(attr)?,
             FaultKind::Failslab => page.set_failslab(attr)?,

@@ -6,7 +6,7 @@ use crate::{
     pressure::PressureProfile, program::Program, size::ByteSize,
 };
 use pagelab_abi::view::ViewKind;
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, num::NonZeroU64, path::PathBuf, str::FromStr, time::Duration};
 use thiserror::Error;
 
 /// All that decides a run. Two runs with equal values (and the same guest) have equal traces.
@@ -38,6 +38,8 @@ pub struct RunConfig {
     pub inspect: Vec<Inspection>,
     /// Where to stop.
     pub stop_at: Option<StopAt>,
+    /// Events from one audit of a program that runs to the next; none for distances that double.
+    pub audit_every: Option<NonZeroU64>,
     /// Another kernel than the built-in one.
     pub kernel: Option<PathBuf>,
     /// Where to save the machine at the end.
@@ -69,6 +71,7 @@ impl Default for RunConfig {
             faults: Vec::new(),
             inspect: Vec::new(),
             stop_at: None,
+            audit_every: None,
             kernel: None,
             save: None,
             slab_debug: None,
@@ -134,7 +137,7 @@ pub enum ConfigError {
     },
     /// Requests of the swap device are to fail, but there is none.
     #[error("fault {0} needs a swap device; give one with --swap, such as --swap 256M")]
-    NoSwap(FaultSpec),
+    NoSwap(Box<FaultSpec>),
     /// A number that no process has.
     #[error("'{0}' is no process number; write one from 1 on, such as maps=1, or none for all")]
     BadPid(String),

@@ -2,7 +2,7 @@
 
 use super::StopAt;
 use crate::inspect::{image::ImageError, pagetable::PagingError};
-use crate::machine::{MachineError, host::HostError, root::RootError};
+use crate::machine::{MachineError, call_sites::SiteError, host::HostError, root::RootError};
 use thiserror::Error;
 
 /// Why a run could not be made, or its result not be kept. What the guest does wrong is in the
@@ -36,6 +36,9 @@ pub enum RunError {
         /// The end of boot.
         ready: u64,
     },
+    /// A fault is asked for in code that the kernel has not.
+    #[error(transparent)]
+    Site(#[from] SiteError),
     /// The machine could not be saved.
     #[error(transparent)]
     Image(#[from] ImageError),

@@ -6,13 +6,19 @@ use crate::{
     fault::FaultSpec,
     machine::{
         Initramfs, Kernel, MachineConfig,
+        call_sites::{SiteError, call_sites as find_code},
         crash::{CrashKind, CrashReport},
     },
     pressure::PressureProfile,
     report::Verdict,
 };
-use pagelab_abi::{platform, program::CMDLINE_INIT, view::ViewKind, workload::Workload};
-use std::io::{self, Write};
+use pagelab_abi::{
+    fault::CallSite, platform, program::CMDLINE_INIT, view::ViewKind, workload::Workload,
+};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 /// The workload that gets pressure and faults without being asked.
 const DEFAULT: &str = "default";
@@ -111,6 +117,19 @@ pub(super) fn faults(config: &RunConfig) -> Vec<FaultSpec> {
     DEFAULT_FAULTS
         .iter()
         .filter_map(|text| text.parse().ok())
+        .collect()
+}
+
+/// The code that the faults' `site` names, by that.
+///
+/// # Errors
+/// If the kernel has no such code.
+pub(super) fn call_sites(config: &RunConfig) -> Result<BTreeMap<String, Vec<CallSite>>, SiteError> {
+    let kernel = config.kernel.clone().map_or(Kernel::Embedded, Kernel::Path);
+    let names = config.faults.iter().map(|spec| &spec.caller.site);
+    names
+        .filter(|name| !name.is_empty())
+        .map(|name| Ok((name.clone(), find_code(&kernel, name)?)))
         .collect()
 }
 

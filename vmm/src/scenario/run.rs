@@ -22,7 +22,7 @@ use pagelab_abi::{
 use std::{sync::atomic::Ordering::Relaxed, time::Instant};
 
 /// Events from the end of boot to the first audit of a program that runs. Each later one comes after
-/// twice as many, so that their number grows with the logarithm of the run.
+/// twice as many, so that their number grows with the logarithm of the run, unless the user says otherwise.
 const FIRST_AUDIT: u64 = 64;
 
 /// A run in progress.
@@ -44,12 +44,13 @@ struct Run<'a> {
 /// A host or an input that cannot be used. Whatever the guest does is no error: it is reported.
 pub fn run(config: &RunConfig) -> Result<Report, RunError> {
     let started = Instant::now();
+    let actions = Actions::new(config)?;
     let machine = Machine::new(plan::machine(config))?;
     let mut run = Run {
         config,
         machine,
         agenda: Agenda::default(),
-        actions: Actions::new(config.seed),
+        actions,
         observer: Observer::new(config),
         turns: Turns::default(),
         calls_before: None,
@@ -240,9 +241,13 @@ impl Run<'_> {
         }
         self.observer.at_event(&self.machine, now);
         let ready = self.observer.boot.events;
-        let next = ready.saturating_add(now.saturating_sub(ready).saturating_mul(2));
-        self.agenda
-            .add(next.max(now.saturating_add(FIRST_AUDIT)), Action::Audit);
+        let next = match self.config.audit_every {
+            Some(events) => now.saturating_add(events.get()),
+            None => ready
+                .saturating_add(now.saturating_sub(ready).saturating_mul(2))
+                .max(now.saturating_add(FIRST_AUDIT)),
+        };
+        self.agenda.add(next, Action::Audit);
         Ok(())
     }
 

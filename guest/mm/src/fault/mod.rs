@@ -5,15 +5,28 @@
 //! repeated. Its state and the counters are written with plain stores: with several CPUs a
 //! candidate may be counted wrongly, but never a failure made out of nothing.
 
-use crate::{Mm, Order, machine::Machine, page_alloc::is_armed};
+use crate::{Mm, Order, machine::Machine};
 use core::sync::atomic::Ordering::Relaxed;
-use pagelab_abi::{PAGE_SIZE, fault::FaultAttr, gfp::Gfp};
+use pagelab_abi::{
+    PAGE_SIZE,
+    control::Control,
+    fault::{CallSite, FaultAttr, FaultCaller},
+    gfp::Gfp,
+};
+
+/// Whether an injector has to be asked.
+#[inline(always)]
+pub(crate) fn is_armed(control: &Control, attr: &FaultAttr) -> bool {
+    let host = u64::from(attr.probability.load(Relaxed)) | attr.nth.load(Relaxed);
+    host | u64::from(control.caller.fail_nth.load(Relaxed)) != 0
+}
 
 /// Decides about a page allocation.
-pub(crate) fn should_fail_alloc_page(attr: &FaultAttr, gfp: Gfp, order: Order) -> bool {
+pub(crate) fn should_fail_alloc_page<M: Machine>(machine: &M, gfp: Gfp, order: Order) -> bool {
+    let attr = &machine.control().fail_page_alloc;
     order.get() >= attr.min_order.load(Relaxed)
         && passes_gfp(attr, gfp)
-        && should_fail(attr, (PAGE_SIZE as u32) << order.get())
+        && should_fail(machine, attr, (PAGE_SIZE as u32) << order.get())
 }
 
 /// Whether requests with these flags are candidates. What must not fail never is one.
@@ -22,8 +35,42 @@ fn passes_gfp(attr: &FaultAttr, gfp: Gfp) -> bool {
     !gfp.contains(Gfp::NOFAIL) && gfp.contains(filter)
 }
 
-/// Decides about a candidate of `size` bytes (Linux: `should_fail_ex`).
-pub fn should_fail(attr: &FaultAttr, size: u32) -> bool {
+/// Whether one of the callers is in the code that the attribute asks for (Linux:
+/// `fail_stacktrace`).
+fn passes_stacktrace<M: Machine>(machine: &M, attr: &FaultAttr) -> bool {
+    let is_used = |site: &&CallSite| site.start < site.end;
+    let used = attr.require.iter().take_while(is_used).count();
+    used == 0 || machine.is_called_from(&attr.require[..used])
+}
+
+/// Whether allocations on behalf of this process are candidates (Linux: `fail_task`).
+fn passes_task(attr: &FaultAttr, caller: &FaultCaller) -> bool {
+    let pid = attr.pid.load(Relaxed);
+    let comm = || caller.comm.iter().map(|byte| byte.load(Relaxed));
+    (pid == 0 || pid == caller.pid.load(Relaxed))
+        && (attr.comm[0] == 0 || comm().eq(attr.comm))
+        && (attr.task_filter.load(Relaxed) == 0 || caller.make_it_fail.load(Relaxed) != 0)
+}
+
+/// Decides about a request of `size` bytes (Linux: `should_fail_ex`).
+fn should_fail<M: Machine>(machine: &M, attr: &FaultAttr, size: u32) -> bool {
+    if !passes_stacktrace(machine, attr) {
+        return false;
+    }
+    let caller = &machine.control().caller;
+    match caller.fail_nth.load(Relaxed) {
+        0 => passes_task(attr, caller) && should_fail_candidate(attr, size),
+        // As in Linux, a process that counts its own allocations is subject to nothing else.
+        nth => {
+            attr.seen.store(attr.seen.load(Relaxed) + 1, Relaxed);
+            caller.fail_nth.store(nth - 1, Relaxed);
+            nth == 1 && inject(attr)
+        }
+    }
+}
+
+/// Decides about a candidate of `size` bytes.
+fn should_fail_candidate(attr: &FaultAttr, size: u32) -> bool {
     attr.seen.store(attr.seen.load(Relaxed) + 1, Relaxed);
     let nth = attr.nth.load(Relaxed);
     if nth != 0 {
@@ -92,21 +139,22 @@ fn cache_filter(attr: &FaultAttr) -> &[u8] {
 
 impl<M: Machine + 'static> Mm<M> {
     /// True if a slab allocation from this cache has to fail by injection (`failslab`). `size` is
-    /// the object's, in bytes. Costs a load as long as nothing is armed.
+    /// the object's, in bytes. Costs two loads as long as nothing is armed.
     #[inline]
     pub fn should_failslab(&self, cache: &str, gfp: Gfp, size: u32) -> bool {
-        let attr = &self.machine.control().failslab;
-        is_armed(attr) && failslab(attr, cache, gfp, size)
+        let control = self.machine.control();
+        is_armed(control, &control.failslab) && failslab(&self.machine, cache, gfp, size)
     }
 }
 
 /// Decides about a slab allocation while the attribute is armed.
 #[cold]
-fn failslab(attr: &FaultAttr, cache: &str, gfp: Gfp, size: u32) -> bool {
+fn failslab<M: Machine>(machine: &M, cache: &str, gfp: Gfp, size: u32) -> bool {
+    let attr = &machine.control().failslab;
     let filter = cache_filter(attr);
     (filter.is_empty() || filter == cache.as_bytes())
         && passes_gfp(attr, gfp)
-        && should_fail(attr, size)
+        && should_fail(machine, attr, size)
 }
 
 #[cfg(test)]

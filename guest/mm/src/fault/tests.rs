@@ -1,12 +1,17 @@
-use super::{failslab, should_fail, should_fail_alloc_page};
-use crate::Order;
+use super::{failslab, is_armed, should_fail_alloc_page, should_fail_candidate};
+use crate::{Order, machine::Machine, testing::TestMachine};
 use core::sync::atomic::Ordering::Relaxed;
-use pagelab_abi::{fault::FaultAttr, gfp::Gfp};
+use pagelab_abi::{
+    fault::{CallSite, FaultAttr},
+    gfp::Gfp,
+};
 use std::vec::Vec;
 
 /// Which of `count` candidates of a page each fail.
 fn failures(attr: &FaultAttr, count: usize) -> Vec<usize> {
-    (1..=count).filter(|_| should_fail(attr, 4096)).collect()
+    (1..=count)
+        .filter(|_| should_fail_candidate(attr, 4096))
+        .collect()
 }
 
 #[test]
@@ -59,38 +64,102 @@ fn probability_is_a_share_and_the_seed_decides_which() {
     assert_ne!(first, run(2));
 }
 
+/// A machine without a memory manager: an injector needs none.
+fn machine() -> TestMachine {
+    TestMachine::new(1 << 20, 1 << 20)
+}
+
+/// Asks about a page.
+fn asks(machine: &TestMachine) -> bool {
+    should_fail_alloc_page(machine, Gfp::KERNEL, Order::ZERO)
+}
+
 #[test]
 fn filters_decide_who_is_a_candidate() {
-    let attr = FaultAttr::new();
+    let machine = machine();
+    let attr = &machine.control().fail_page_alloc;
     attr.probability.store(100, Relaxed);
     attr.min_order.store(2, Relaxed);
     attr.gfp_filter
         .store((Gfp::HIGHMEM | Gfp::MOVABLE).bits(), Relaxed);
-    let order = |number| Order::new(number).unwrap();
-    assert!(!should_fail_alloc_page(
-        &attr,
-        Gfp::HIGHUSER_MOVABLE,
-        order(1)
-    ));
-    assert!(!should_fail_alloc_page(&attr, Gfp::HIGHUSER, order(2)));
+    let ask = |gfp, order| should_fail_alloc_page(&machine, gfp, Order::new(order).unwrap());
+    assert!(!ask(Gfp::HIGHUSER_MOVABLE, 1));
+    assert!(!ask(Gfp::HIGHUSER, 2));
     assert_eq!(attr.seen.load(Relaxed), 0);
-    assert!(should_fail_alloc_page(
-        &attr,
-        Gfp::HIGHUSER_MOVABLE,
-        order(2)
-    ));
-    let must = Gfp::HIGHUSER_MOVABLE | Gfp::NOFAIL;
-    assert!(!should_fail_alloc_page(&attr, must, order(2)));
+    assert!(ask(Gfp::HIGHUSER_MOVABLE, 2));
+    assert!(!ask(Gfp::HIGHUSER_MOVABLE | Gfp::NOFAIL, 2));
     assert_eq!(attr.seen.load(Relaxed), 1);
 }
 
 #[test]
 fn failslab_looks_at_the_cache() {
-    let mut attr = FaultAttr::new();
-    attr.probability.store(100, Relaxed);
-    assert!(failslab(&attr, "vm_area_struct", Gfp::KERNEL, 64));
-    attr.cache[..9].copy_from_slice(b"kmalloc-8");
-    assert!(!failslab(&attr, "vm_area_struct", Gfp::KERNEL, 64));
-    assert!(!failslab(&attr, "kmalloc-80", Gfp::KERNEL, 64));
-    assert!(failslab(&attr, "kmalloc-8", Gfp::KERNEL, 8));
+    let mut machine = machine();
+    let fails = |machine: &TestMachine, cache, size| failslab(machine, cache, Gfp::KERNEL, size);
+    machine.control().failslab.probability.store(100, Relaxed);
+    assert!(fails(&machine, "vm_area_struct", 64));
+    machine.control_mut().failslab.cache[..9].copy_from_slice(b"kmalloc-8");
+    assert!(!fails(&machine, "vm_area_struct", 64));
+    assert!(!fails(&machine, "kmalloc-80", 64));
+    assert!(fails(&machine, "kmalloc-8", 8));
+}
+
+#[test]
+fn only_calls_from_the_code_asked_for_are_candidates() {
+    let mut machine = machine();
+    let site = |start, end| CallSite { start, end };
+    let attr = &mut machine.control_mut().fail_page_alloc;
+    attr.nth = 2.into();
+    attr.require[..2].copy_from_slice(&[site(0x1000, 0x1010), site(0x3000, 0x3001)]);
+    let from = |address| {
+        machine.set_caller(address);
+        asks(&machine)
+    };
+    let fails = [0xfff, 0x1000, 0x1010, 0x3001, 0x3000, 0x3000].map(from);
+    assert_eq!(fails, [false, false, false, false, true, false]);
+    assert_eq!(machine.control().fail_page_alloc.seen.load(Relaxed), 3);
+}
+
+#[test]
+fn only_processes_asked_for_are_candidates() {
+    let mut machine = machine();
+    let attr = &mut machine.control_mut().fail_page_alloc;
+    attr.probability = 100.into();
+    attr.comm[..2].copy_from_slice(b"sh");
+    attr.pid = 7.into();
+    attr.task_filter = 1.into();
+    let caller = &machine.control().caller;
+    let name = |name: &[u8]| {
+        for (byte, letter) in caller.comm.iter().zip(name.iter().chain(&[0; 16])) {
+            byte.store(*letter, Relaxed);
+        }
+    };
+    assert!(!asks(&machine), "the kernel itself is no process");
+    name(b"sh");
+    caller.pid.store(7, Relaxed);
+    assert!(!asks(&machine), "make-it-fail is 0");
+    caller.make_it_fail.store(1, Relaxed);
+    assert!(asks(&machine));
+    name(b"shell");
+    assert!(!asks(&machine));
+    name(b"sh");
+    caller.pid.store(8, Relaxed);
+    assert!(!asks(&machine));
+}
+
+#[test]
+fn a_process_counts_its_own_allocations_of_all_kinds() {
+    let machine = machine();
+    let control = machine.control();
+    assert!(!is_armed(control, &control.failslab));
+    // What the host has armed meanwhile does not count.
+    control.fail_page_alloc.nth.store(1, Relaxed);
+    control.caller.fail_nth.store(3, Relaxed);
+    assert!(is_armed(control, &control.failslab));
+    assert!(!asks(&machine));
+    assert!(!failslab(&machine, "vm_area_struct", Gfp::KERNEL, 64));
+    assert!(asks(&machine));
+    assert_eq!(control.caller.fail_nth.load(Relaxed), 0);
+    assert_eq!(control.fail_page_alloc.nth.load(Relaxed), 1);
+    assert!(asks(&machine));
+    assert!(!is_armed(control, &control.failslab));
 }

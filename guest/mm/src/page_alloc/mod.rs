@@ -13,12 +13,11 @@ mod slow;
 #[cfg(test)]
 mod tests;
 
-use crate::{Mm, Order, Pfn, machine::Machine, memmap, pcp, zone::Request};
+use crate::{Mm, Order, Pfn, fault::is_armed, machine::Machine, memmap, pcp, zone::Request};
 use core::fmt;
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
     event::EventKind,
-    fault::FaultAttr,
     gfp::Gfp,
     page::{Page, PageFlags, pack},
     percpu::{PCP_MAX_ORDER, PerCpu, pcp_list},
@@ -51,12 +50,6 @@ impl fmt::Display for AllocError {
 
 impl core::error::Error for AllocError {}
 
-/// Whether an injector has to be asked.
-#[inline(always)]
-pub(crate) fn is_armed(attr: &FaultAttr) -> bool {
-    u64::from(attr.probability.load(Relaxed)) | attr.nth.load(Relaxed) != 0
-}
-
 impl<M: Machine + 'static> Mm<M> {
     /// Allocates a block. Its frames have undefined content unless [`Gfp::ZERO`] is set. In the
     /// head's descriptor `flags` and `refcount` (1) are set, the other fields are undefined.
@@ -71,10 +64,7 @@ impl<M: Machine + 'static> Mm<M> {
     pub fn alloc_pages(&self, gfp: Gfp, order: Order) -> Result<Pfn, AllocError> {
         // `NOFAIL` is checked, whether or not a list has a block.
         let special = gfp.intersects(Gfp::ZERO.union(Gfp::COMP).union(Gfp::NOFAIL));
-        if order.get() <= PCP_MAX_ORDER
-            && !special
-            && !is_armed(&self.machine.control().fail_page_alloc)
-        {
+        if order.get() <= PCP_MAX_ORDER && !special && !self.is_fail_page_alloc_armed() {
             let request = self.request(gfp);
             if let Some(pfn) = self.take_from_list(request, order.get()) {
                 self.machine
@@ -95,6 +85,13 @@ impl<M: Machine + 'static> Mm<M> {
             }
         }
         pages.len()
+    }
+
+    /// Whether the injector of page allocations has to be asked.
+    #[inline(always)]
+    fn is_fail_page_alloc_armed(&self) -> bool {
+        let control = self.machine.control();
+        is_armed(control, &control.fail_page_alloc)
     }
 
     /// What the flags ask for.

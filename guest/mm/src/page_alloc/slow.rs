@@ -1,7 +1,7 @@
 //! The slow path of an allocation: zonelist, watermarks, reserves and reclaim
 //! (Linux: `get_page_from_freelist`, `__alloc_pages_slowpath`).
 
-use super::{AllocError, is_armed, mark_allocated, trace_arg};
+use super::{AllocError, mark_allocated, trace_arg};
 use crate::{
     Mm, Order, Pfn, fault,
     machine::Machine,
@@ -61,8 +61,9 @@ impl<M: Machine + 'static> Mm<M> {
         if gfp.contains(Gfp::NOFAIL) && (order.get() > 1 || !gfp.contains(Gfp::DIRECT_RECLAIM)) {
             return Err(AllocError::BadRequest);
         }
-        let attr = &self.machine.control().fail_page_alloc;
-        if is_armed(attr) && fault::should_fail_alloc_page(attr, gfp, order) {
+        if self.is_fail_page_alloc_armed()
+            && fault::should_fail_alloc_page(&self.machine, gfp, order)
+        {
             return Err(AllocError::Injected);
         }
         let attempt = Attempt {

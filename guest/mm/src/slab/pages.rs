@@ -3,8 +3,8 @@
 use super::{AllocError, PageSource, Slab, name_of};
 use crate::{
     Mm, Order, Pfn,
+    fault::is_armed,
     machine::Machine,
-    page_alloc::is_armed,
     proc::slabinfo,
     shrinker::{SHRINK_STOP, ShrinkControl, Shrinker},
 };
@@ -62,7 +62,8 @@ impl<M: Machine + 'static> PageSource for Mm<M> {
 
     #[inline(always)]
     fn should_failslab(&self, cache: &Cache, gfp: Gfp) -> bool {
-        is_armed(&self.machine.control().failslab)
+        let control = self.machine.control();
+        is_armed(control, &control.failslab)
             && Mm::should_failslab(self, name_of(cache), gfp, cache.geometry.object_size)
     }
 

@@ -16,6 +16,7 @@ use pagelab_abi::{
     PAGE_SIZE,
     control::Control,
     event::{EventClock, EventKind},
+    fault::CallSite,
 };
 use std::{
     collections::BTreeMap,
@@ -51,6 +52,7 @@ pub struct TestMachine {
     windows: Mutex<Vec<usize>>,
     tlb: Mutex<BTreeMap<u64, u64>>,
     disk: TestDisk,
+    caller: AtomicU64,
 }
 
 impl TestMachine {
@@ -65,6 +67,7 @@ impl TestMachine {
             windows: Mutex::new(Vec::new()),
             tlb: Mutex::new(BTreeMap::new()),
             disk: TestDisk::default(),
+            caller: AtomicU64::new(0),
         }
     }
 
@@ -82,6 +85,16 @@ impl TestMachine {
     /// The swap device.
     pub fn disk(&self) -> &TestDisk {
         &self.disk
+    }
+
+    /// Lets everything be called from this address.
+    pub fn set_caller(&self, address: u64) {
+        self.caller.store(address, Relaxed);
+    }
+
+    /// What the host asks for, to be changed.
+    pub fn control_mut(&mut self) -> &mut Control {
+        &mut self.control
     }
 
     /// The event clock.
@@ -189,6 +202,12 @@ impl Machine for TestMachine {
 
     fn control(&self) -> &Control {
         &self.control
+    }
+
+    fn is_called_from(&self, sites: &[CallSite]) -> bool {
+        let caller = self.caller.load(Relaxed);
+        let contains = |site: &CallSite| (site.start..site.end).contains(&caller);
+        sites.iter().any(contains)
     }
 }
 

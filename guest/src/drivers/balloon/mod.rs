@@ -101,7 +101,7 @@ pub(crate) fn interrupt(lines: u32) {
 #[inline]
 pub(crate) fn work() {
     if crate::root::events() >= DUE.load(Relaxed) {
-        work_now();
+        crate::task::as_kernel(work_now);
     }
 }
 

@@ -1,4 +1,5 @@
 mod archive;
+mod fail;
 mod io;
 mod names;
 mod native;

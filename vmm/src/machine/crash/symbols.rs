@@ -1,23 +1,17 @@
 //! Names for addresses, from the kernel's ELF. Nothing is parsed before a crash.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::Read;
 
-use addr2line::gimli::{Dwarf, EndianSlice, RunTimeEndian};
 use addr2line::{Context, demangle_auto};
 use log::warn;
 use object::read::elf::ElfFile64;
-use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+use object::{Object, ObjectSymbol, SymbolKind};
 use pagelab_abi::platform::KERNEL_BASE;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::machine::embedded;
+use crate::machine::call_sites::{Reader, dwarf};
 use crate::machine::kernel::Kernel;
-
-/// Largest kernel file that is searched for symbols.
-const MAX_FILE: u64 = 1 << 30;
 
 /// Most functions inlined into one another that are shown for one address.
 const MAX_INLINED: usize = 8;
@@ -37,21 +31,15 @@ pub struct Frame {
     pub inlined: bool,
 }
 
-type Reader<'a> = EndianSlice<'a, RunTimeEndian>;
-
 /// Names the addresses: the first is that of an instruction, the others are return addresses. A
 /// kernel without symbols gives frames with addresses only.
 pub(super) fn symbolise(kernel: &Kernel, addresses: &[u64]) -> Vec<Frame> {
-    let bytes = match kernel {
-        Kernel::Embedded => Cow::Borrowed(embedded::kernel()),
-        Kernel::Bytes(bytes) => Cow::Borrowed(&**bytes),
-        Kernel::Path(path) => match read(path) {
-            Ok(bytes) => Cow::Owned(bytes),
-            Err(error) => {
-                warn!("no symbols: {}: {error}", path.display());
-                return unnamed(addresses);
-            }
-        },
+    let bytes = match kernel.contents() {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            warn!("no symbols: {kernel}: {error}");
+            return unnamed(addresses);
+        }
     };
     match ElfFile64::parse(&*bytes) {
         Ok(elf) => frames(&elf, addresses),
@@ -60,12 +48,6 @@ pub(super) fn symbolise(kernel: &Kernel, addresses: &[u64]) -> Vec<Frame> {
             unnamed(addresses)
         }
     }
-}
-
-fn read(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn unnamed(addresses: &[u64]) -> Vec<Frame> {
@@ -153,13 +135,7 @@ fn linked(functions: &[Function<'_>], address: u64) -> u64 {
 }
 
 fn context<'a>(elf: &ElfFile64<'a>) -> Option<Context<Reader<'a>>> {
-    let endian = RunTimeEndian::Little;
-    let dwarf: Result<_, ()> = Dwarf::load(|id| {
-        let section = elf.section_by_name(id.name());
-        let data = section.and_then(|section| section.data().ok());
-        Ok(EndianSlice::new(data.unwrap_or_default(), endian))
-    });
-    Context::from_dwarf(dwarf.ok()?).ok()
+    Context::from_dwarf(dwarf(elf)).ok()
 }
 
 fn inlined_frames(context: &Context<Reader<'_>>, probe: u64) -> Vec<Frame> {

@@ -8,9 +8,10 @@ mod problem;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
-use std::io::{Cursor, Read, Seek};
+use std::io::{self, Cursor, Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,24 @@ pub enum Kernel {
     Path(PathBuf),
     /// An ELF in memory.
     Bytes(Vec<u8>),
+}
+
+/// Largest kernel file that is searched for symbols.
+const MAX_FILE: u64 = 1 << 30;
+
+impl Kernel {
+    /// The whole file.
+    pub(super) fn contents(&self) -> io::Result<Cow<'_, [u8]>> {
+        Ok(match self {
+            Self::Embedded => Cow::Borrowed(embedded::kernel()),
+            Self::Bytes(bytes) => Cow::Borrowed(bytes),
+            Self::Path(path) => {
+                let mut bytes = Vec::new();
+                File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
+                Cow::Owned(bytes)
+            }
+        })
+    }
 }
 
 impl fmt::Display for Kernel {
