@@ -86,8 +86,13 @@ pub(crate) fn alike_as(build: Build, command: &[&str]) {
 
 /// The same of a program in `folder`, with more options for the guest.
 pub(crate) fn alike_in(folder: &Path, options: &[&str], command: &[&str]) {
+    alike_on(&[&SMALL, options].concat(), folder, command);
+}
+
+/// The same on a machine with these options only. Returns the guest's report.
+pub(crate) fn alike_on(options: &[&str], folder: &Path, command: &[&str]) -> Value {
     let native = native(folder, command);
-    let report = guest(folder, &[&SMALL, options].concat(), command);
+    let report = guest(folder, options, command);
     let text = |key: &str| {
         report["program"][key]
             .as_str()
@@ -115,6 +120,7 @@ pub(crate) fn alike_in(folder: &Path, options: &[&str], command: &[&str]) {
         "{command:?}: {} {audits:#?} {}",
         report["reasons"], report["crash"]
     );
+    report
 }
 
 /// Names the first line that differs.

@@ -29,6 +29,7 @@ mod busybox;
 mod compare;
 mod failures;
 mod files;
+mod isolation;
 mod memory;
 mod process;
 mod repeat;
@@ -38,4 +39,4 @@ mod sources;
 mod stop;
 mod system;
 
-use compare::{Build, SMALL, alike_as, alike_in, guest, programs};
+use compare::{Build, SMALL, alike_as, alike_in, alike_on, guest, programs};
