@@ -34,6 +34,7 @@ pub mod errno;
 pub mod event;
 pub mod fault;
 pub mod gfp;
+pub mod lru;
 pub mod memblock;
 pub mod mm;
 pub mod mm_struct;

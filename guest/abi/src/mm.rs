@@ -1,6 +1,7 @@
 //! The memory manager's root structure, from which the host decodes all of it.
 
 use crate::{
+    lru::{Lruvec, MAX_MEMORY_GROUPS},
     memblock::RegionTable,
     page_cache::PageCacheState,
     slab::SlabState,
@@ -59,7 +60,7 @@ pub struct MmState {
     /// The page cache's part.
     pub page_cache: PageCacheState,
     /// Zero.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 7],
     /// The zones.
     pub zones: [Zone; MAX_ZONES],
     /// All RAM.
@@ -76,6 +77,10 @@ pub struct MmState {
     pub nr_mms: AtomicU32,
     /// The [`crate::swap::SwapInfo`], 0 without swap.
     pub swap: AtomicU64,
+    /// How much swap is preferred to pages of files, 0 to 200 (Linux: `vm_swappiness`).
+    pub swappiness: AtomicU32,
     /// Zero.
-    pub tail: [u64; 2],
+    pub tail: [u32; 3],
+    /// Lists of pages; index: number of the memory group. The root group has the first.
+    pub lruvecs: [Lruvec; MAX_MEMORY_GROUPS],
 }

@@ -91,6 +91,35 @@ pub struct MmStruct {
     pub mm_users: AtomicU32,
     /// Zero.
     pub reserved32: u32,
+    /// The [`AnonGroup`].
+    pub anon_group: AtomicU64,
+    /// Next in the group.
+    pub group_next: AtomicU64,
+    /// Previous in the group.
+    pub group_prev: AtomicU64,
+    /// Zero.
+    pub reserved: [u64; 5],
+}
+
+/// First word of a live [`AnonGroup`].
+pub const ANON_GROUP_MAGIC: u64 = u64::from_le_bytes(*b"anongrup");
+
+/// Name of the cache of [`AnonGroup`]s. Linux has `anon_vma` for what it does.
+pub const ANON_GROUP: &str = "anon_group";
+
+/// The address spaces that can have an anonymous page in common: one that exec made, and all that
+/// descend from it by fork. It lives as long as one of them.
+#[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C, align(64))]
+pub struct AnonGroup {
+    /// [`ANON_GROUP_MAGIC`].
+    pub magic: AtomicU64,
+    /// The newest member.
+    pub members: AtomicU64,
+    /// Members.
+    pub count: AtomicU64,
+    /// Zero.
+    pub reserved: [u64; 5],
 }
 
 impl MmStruct {
@@ -122,6 +151,10 @@ impl MmStruct {
             maj_flt: AtomicU64::new(0),
             mm_users: AtomicU32::new(0),
             reserved32: 0,
+            anon_group: AtomicU64::new(0),
+            group_next: AtomicU64::new(0),
+            group_prev: AtomicU64::new(0),
+            reserved: [0; 5],
         }
     }
 }
@@ -132,4 +165,5 @@ impl Default for MmStruct {
     }
 }
 
-const _: () = assert!(size_of::<MmStruct>() == 256);
+const _: () = assert!(size_of::<MmStruct>() == 320);
+const _: () = assert!(size_of::<AnonGroup>() == 64);

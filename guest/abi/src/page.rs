@@ -39,26 +39,48 @@ pub const PAGEBLOCK_PAGES: u32 = 1 << PAGEBLOCK_ORDER;
 #[repr(C)]
 pub struct Page {
     /// [`PageFlags`] in bits 0 to 15 and 27, order in 16 to 19, zone index in 20 to 22, migrate type
-    /// in 24 to 26.
+    /// in 24 to 26, number of the memory group in 28 to 31.
     pub flags: AtomicU32,
     /// References to an allocated page: 1 after its allocation, 0 while it is free.
     pub refcount: AtomicU32,
     /// Page-table entries that map it.
     pub mapcount: AtomicI32,
-    /// The owner's word. In the page cache: the page's number in the file (Linux: `index`). With
-    /// [`PageFlags::SWAPCACHE`]: its swap slot, which keeps what stood here before.
+    /// The owner's word. In the page cache: the page's number in the file. For an anonymous page that
+    /// is mapped: the low 32 bits of its place, as [`crate::vma::Vma::pgoff`] counts (Linux: `index`).
+    /// With [`PageFlags::SWAPCACHE`]: its swap slot, which keeps what stood here before.
     pub private: AtomicU32,
     /// Next pfn in the list this page is in, or [`NONE`].
     pub next: AtomicU32,
     /// Previous pfn in a doubly linked list, or [`NONE`].
     pub prev: AtomicU32,
     /// What the page is part of; the owner's. In the page cache: physical address of the file's
-    /// address space. For an anonymous page of a program: [`MAPPING_ANON`].
+    /// address space. For an anonymous page of a program: [`MAPPING_ANON`] and what goes with it.
     pub mapping: AtomicU64,
 }
 
-/// [`Page::mapping`] of an anonymous page that a program has mapped (Linux: `PAGE_MAPPING_ANON`).
-pub const MAPPING_ANON: u64 = 1;
+/// Set in [`Page::mapping`] of an anonymous page (Linux: `PAGE_MAPPING_ANON`). Its other bits are then
+/// [`MAPPING_LAZYFREE`], and the family whose members may map it ([`group_of_mapping`]).
+pub const MAPPING_ANON: u64 = 1 << 0;
+
+/// Set in [`Page::mapping`] of an anonymous page whose content its program has given up, unless it
+/// stores to it again (madvise `MADV_FREE`; Linux: no `PG_swapbacked`).
+pub const MAPPING_LAZYFREE: u64 = 1 << 1;
+
+/// The bits of [`Page::mapping`] that are the address of the [`crate::mm_struct::AnonGroup`].
+const MAPPING_GROUP: u64 = !63;
+
+/// Whether a value of [`Page::mapping`] is an anonymous page's.
+#[inline(always)]
+pub const fn is_anon(mapping: u64) -> bool {
+    mapping & MAPPING_ANON != 0
+}
+
+/// Physical address of the [`crate::mm_struct::AnonGroup`] in the [`Page::mapping`] of an anonymous
+/// page. It leads to a group as long as the page is mapped.
+#[inline(always)]
+pub const fn group_of_mapping(mapping: u64) -> u64 {
+    mapping & MAPPING_GROUP
+}
 
 bitflags! {
     /// State of a frame. A head has exactly one of `BUDDY`, `PCP`, `ALLOCATED`, `OFFLINE`,
@@ -88,6 +110,14 @@ bitflags! {
         const REPORTED = 1 << 9;
         /// Head of a free block that was taken off its list while the host is being told.
         const ISOLATED = 1 << 10;
+        /// With `ALLOCATED`, as all that follow: the page is in a list of its [`crate::lru::Lruvec`].
+        const LRU = 1 << 11;
+        /// The list is an active one, or will be when the page is put back.
+        const ACTIVE = 1 << 12;
+        /// Used once since it came to its list.
+        const REFERENCED = 1 << 13;
+        /// The list is that of pages that cannot be reclaimed, or will be.
+        const UNEVICTABLE = 1 << 14;
         /// With `ALLOCATED`: in the swap cache.
         const SWAPCACHE = 1 << 27;
     }
@@ -108,6 +138,10 @@ pub const ZONE_MASK: u32 = 0x7 << ZONE_SHIFT;
 pub const MIGRATE_SHIFT: u32 = 24;
 /// The migrate type's bits.
 pub const MIGRATE_MASK: u32 = 0x7 << MIGRATE_SHIFT;
+/// First bit of the number of the memory group.
+pub const GROUP_SHIFT: u32 = 28;
+/// The bits of the number of the memory group.
+pub const GROUP_MASK: u32 = 0xf << GROUP_SHIFT;
 
 /// A value for [`Page::flags`].
 #[inline]
@@ -137,6 +171,13 @@ pub const fn zone_of(word: u32) -> u32 {
 #[inline]
 pub const fn migrate_of(word: u32) -> u32 {
     (word & MIGRATE_MASK) >> MIGRATE_SHIFT
+}
+
+/// The number of the memory group in a value of [`Page::flags`] of a page in a
+/// [`crate::lru::Lruvec`]; 0 to 15.
+#[inline]
+pub const fn memory_group_of(word: u32) -> u32 {
+    (word & GROUP_MASK) >> GROUP_SHIFT
 }
 
 /// Frames that the block with this head has.

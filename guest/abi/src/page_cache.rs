@@ -46,6 +46,9 @@ bitflags! {
         /// Memory that is shared by name or by inheritance (Linux mm/shmem.c): its pages count as
         /// `nr_shmem` as well.
         const SHMEM = 1 << 0;
+        /// The pages are all there is of the content, so they stay in memory (Linux: ramfs,
+        /// `AS_UNEVICTABLE`).
+        const UNEVICTABLE = 1 << 1;
     }
 }
 
@@ -67,7 +70,7 @@ pub struct AddressSpace {
     pub lock: AtomicU32,
     /// Bits of [`AddressSpaceFlags`].
     pub flags: AtomicU32,
-    /// Areas that map it, as their owners count them (Linux: `i_mmap`).
+    /// Areas that map it: those in the list from `i_mmap`.
     pub mapped: AtomicU32,
     /// Number of the file, never used twice (Linux: `i_ino`).
     pub ino: AtomicU64,
@@ -75,8 +78,10 @@ pub struct AddressSpace {
     pub next: AtomicU64,
     /// Previous file in the list of all.
     pub prev: AtomicU64,
+    /// The areas that map it: the newest [`crate::vma::Vma`] (Linux: `i_mmap`).
+    pub i_mmap: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 6],
 }
 
 /// A node of a file's tree.

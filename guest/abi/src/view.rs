@@ -12,20 +12,24 @@
 //!   order, where a count of 100000 or more is `>100000`; then
 //!   `"\n%-23s"` of `Number of blocks type ` and `"%12s "` for each type; for each populated zone
 //!   `"Node 0, zone %8s "` and `"%12lu "` for each type, counting pageblocks that have RAM.
-//! * `zoneinfo`: every zone of the model; the per-node stats ([`crate::vmstat::NodeStat`], then
-//!   `nr_balloon_pages`) in the first populated one; zone counters are `nr_free_pages` alone;
+//! * `zoneinfo`: every zone of the model; the per-node stats (`nr_` and the name of each
+//!   [`crate::lru::LruList`], [`crate::vmstat::NodeStat`], then `nr_balloon_pages`) in the first
+//!   populated one; zone counters are `nr_free_pages`, and `nr_zone_` and the name of each list;
 //!   `pagesets` with `count`, `high`, `batch` for each online CPU; `node_unreclaimable`, which is 1
 //!   from 16 runs of background reclaim in a row that freed nothing; `start_pfn`. An empty zone
 //!   ends after `protection`, which has one number for each zone of the model. `boost` and `cma`
 //!   are 0; `high` is [`crate::percpu::PerCpuPages::high_config`].
 //! * `meminfo` (`"%-16s%8lu kB"`): MemTotal (managed), MemFree, MemAvailable, Buffers, Cached,
-//!   SwapCached, with a HIGHMEM zone also HighTotal, HighFree, LowTotal, LowFree, then SwapTotal,
-//!   SwapFree, Shmem, KReclaimable, Slab, SReclaimable, SUnreclaim, KernelStack, PageTables, Balloon.
-//!   Cached is `nr_file_pages`, all of which are ramfs's or shared memory and so never available.
-//!   MemAvailable is at least 0: free, plus r less min(r/2, sum of low watermarks), less the sum
-//!   of reserves, with r = `nr_slab_reclaimable` and a zone's reserve =
+//!   SwapCached, Active, Inactive, Active(anon), Inactive(anon), Active(file), Inactive(file),
+//!   Unevictable, with a HIGHMEM zone also HighTotal, HighFree, LowTotal, LowFree, then SwapTotal,
+//!   SwapFree, AnonPages, Mapped, Shmem, KReclaimable, Slab, SReclaimable, SUnreclaim, KernelStack, PageTables, Balloon.
+//!   Cached is `nr_file_pages`.
+//!   MemAvailable is at least 0: free, plus r less min(r/2, sum of low watermarks) both for r =
+//!   `nr_active_file` + `nr_inactive_file` and for r = `nr_slab_reclaimable`, less the sum of
+//!   reserves, with a zone's reserve =
 //!   min(managed, largest `lowmem_reserve` + high watermark).
-//! * `vmstat` (`"%s %lu"`): `nr_free_pages`, all of [`crate::vmstat::NodeStat`],
+//! * `vmstat` (`"%s %lu"`): `nr_free_pages`, `nr_zone_` and the name of each
+//!   [`crate::lru::LruList`], `nr_` and the name of each, all of [`crate::vmstat::NodeStat`],
 //!   `nr_balloon_pages`, `nr_memmap_boot_pages`, all of [`crate::vmstat::VmEvent`].
 //! * `slabinfo`: version 2.1 as mm/slab.c filled it in; caches newest first; `active_objs` are all
 //!   but those in state Free, `objsize` is [`crate::slab::Geometry::size`], `sharedfactor` and

@@ -114,8 +114,14 @@ pub struct Vma {
     /// Page of the file at `start`. Without a file: page number of the address at which `start` was
     /// when it was mapped, so that areas that were moved apart do not merge by chance.
     pub pgoff: AtomicU64,
+    /// The [`crate::mm_struct::MmStruct`] that it is part of (Linux: `vm_mm`).
+    pub mm: AtomicU64,
+    /// Next area of the same file, 0 for none (Linux: `shared.rb`).
+    pub file_next: AtomicU64,
+    /// Previous area of the same file.
+    pub file_prev: AtomicU64,
     /// Zero.
-    pub reserved: u64,
+    pub reserved: [u64; 2],
 }
 
 impl Vma {
@@ -133,7 +139,10 @@ impl Vma {
             flags: AtomicU64::new(0),
             file: AtomicU64::new(0),
             pgoff: AtomicU64::new(0),
-            reserved: 0,
+            mm: AtomicU64::new(0),
+            file_next: AtomicU64::new(0),
+            file_prev: AtomicU64::new(0),
+            reserved: [0; 2],
         }
     }
 }
@@ -182,4 +191,4 @@ impl Default for VmaRoot {
     }
 }
 
-const _: () = assert!(size_of::<Vma>() == 96);
+const _: () = assert!(size_of::<Vma>() == 128);

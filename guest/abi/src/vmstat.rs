@@ -4,9 +4,13 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(usize)]
 pub enum VmEvent {
+    /// Pages read from swap.
+    Pswpin = 0,
+    /// Pages written to swap.
+    Pswpout,
     /// Pages allocated from ZONE_DMA. The four that follow it are in the order of
     /// [`crate::zone::ZoneKind`].
-    PgallocDma = 0,
+    PgallocDma,
     /// Pages allocated from ZONE_DMA32.
     PgallocDma32,
     /// Pages allocated from ZONE_NORMAL.
@@ -27,10 +31,46 @@ pub enum VmEvent {
     AllocstallMovable,
     /// Pages freed.
     Pgfree,
+    /// Pages that came to an active list.
+    Pgactivate,
+    /// Pages that went from an active list to an inactive one.
+    Pgdeactivate,
+    /// Anonymous pages that madvise gave up (`MADV_FREE`).
+    Pglazyfree,
+    /// Faults of programs.
+    Pgfault,
+    /// Faults that needed I/O.
+    Pgmajfault,
+    /// Pages given up that were freed.
+    Pglazyfreed,
+    /// Pages of active lists that reclaim looked at.
+    Pgrefill,
+    /// Pages that background reclaim freed.
+    PgstealKswapd,
+    /// Pages that direct reclaim freed.
+    PgstealDirect,
+    /// Pages of inactive lists that background reclaim looked at.
+    PgscanKswapd,
+    /// Pages of inactive lists that direct reclaim looked at.
+    PgscanDirect,
+    /// Those of them that swap is for.
+    PgscanAnon,
+    /// The others.
+    PgscanFile,
+    /// Pages freed of those that swap is for.
+    PgstealAnon,
+    /// The others.
+    PgstealFile,
     /// Objects that shrinkers looked at.
     SlabsScanned,
     /// Runs of background reclaim.
     Pageoutrun,
+    /// Pages that went to the end of their inactive list, to be reclaimed next.
+    Pgrotated,
+    /// Pages that reclaim found to be unevictable.
+    UnevictablePgsCulled,
+    /// Pages that became evictable again.
+    UnevictablePgsRescued,
     /// Pages that went into the balloon.
     BalloonInflate,
     /// Pages that came back from the balloon.
@@ -48,11 +88,13 @@ pub enum VmEvent {
 }
 
 /// Number of [`VmEvent`]s.
-pub const NR_VM_EVENTS: usize = 20;
+pub const NR_VM_EVENTS: usize = 40;
 
 impl VmEvent {
     /// All, in the order of their numbers, which is that of their lines.
     pub const ALL: [Self; NR_VM_EVENTS] = [
+        Self::Pswpin,
+        Self::Pswpout,
         Self::PgallocDma,
         Self::PgallocDma32,
         Self::PgallocNormal,
@@ -64,8 +106,26 @@ impl VmEvent {
         Self::AllocstallHigh,
         Self::AllocstallMovable,
         Self::Pgfree,
+        Self::Pgactivate,
+        Self::Pgdeactivate,
+        Self::Pglazyfree,
+        Self::Pgfault,
+        Self::Pgmajfault,
+        Self::Pglazyfreed,
+        Self::Pgrefill,
+        Self::PgstealKswapd,
+        Self::PgstealDirect,
+        Self::PgscanKswapd,
+        Self::PgscanDirect,
+        Self::PgscanAnon,
+        Self::PgscanFile,
+        Self::PgstealAnon,
+        Self::PgstealFile,
         Self::SlabsScanned,
         Self::Pageoutrun,
+        Self::Pgrotated,
+        Self::UnevictablePgsCulled,
+        Self::UnevictablePgsRescued,
         Self::BalloonInflate,
         Self::BalloonDeflate,
         Self::PcpRefill,
@@ -78,6 +138,8 @@ impl VmEvent {
     /// The name in /proc/vmstat.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Pswpin => "pswpin",
+            Self::Pswpout => "pswpout",
             Self::PgallocDma => "pgalloc_dma",
             Self::PgallocDma32 => "pgalloc_dma32",
             Self::PgallocNormal => "pgalloc_normal",
@@ -89,8 +151,26 @@ impl VmEvent {
             Self::AllocstallHigh => "allocstall_high",
             Self::AllocstallMovable => "allocstall_movable",
             Self::Pgfree => "pgfree",
+            Self::Pgactivate => "pgactivate",
+            Self::Pgdeactivate => "pgdeactivate",
+            Self::Pglazyfree => "pglazyfree",
+            Self::Pgfault => "pgfault",
+            Self::Pgmajfault => "pgmajfault",
+            Self::Pglazyfreed => "pglazyfreed",
+            Self::Pgrefill => "pgrefill",
+            Self::PgstealKswapd => "pgsteal_kswapd",
+            Self::PgstealDirect => "pgsteal_direct",
+            Self::PgscanKswapd => "pgscan_kswapd",
+            Self::PgscanDirect => "pgscan_direct",
+            Self::PgscanAnon => "pgscan_anon",
+            Self::PgscanFile => "pgscan_file",
+            Self::PgstealAnon => "pgsteal_anon",
+            Self::PgstealFile => "pgsteal_file",
             Self::SlabsScanned => "slabs_scanned",
             Self::Pageoutrun => "pageoutrun",
+            Self::Pgrotated => "pgrotated",
+            Self::UnevictablePgsCulled => "unevictable_pgs_culled",
+            Self::UnevictablePgsRescued => "unevictable_pgs_rescued",
             Self::BalloonInflate => "balloon_inflate",
             Self::BalloonDeflate => "balloon_deflate",
             Self::PcpRefill => "pcp_refill",
@@ -110,6 +190,14 @@ pub enum NodeStat {
     SlabReclaimable = 0,
     /// Pages in other slabs.
     SlabUnreclaimable,
+    /// Pages that swap is for and that reclaim has taken out of their list.
+    IsolatedAnon,
+    /// Other pages that reclaim has taken out of their list.
+    IsolatedFile,
+    /// Anonymous pages that are mapped.
+    AnonMapped,
+    /// Pages of files that are mapped.
+    FileMapped,
     /// Pages in the page cache.
     FilePages,
     /// Pages of shared memory; [`Self::FilePages`] counts them as well.
@@ -121,13 +209,17 @@ pub enum NodeStat {
 }
 
 /// Number of [`NodeStat`]s.
-pub const NR_NODE_STATS: usize = 6;
+pub const NR_NODE_STATS: usize = 10;
 
 impl NodeStat {
     /// All, in the order of their numbers.
     pub const ALL: [Self; NR_NODE_STATS] = [
         Self::SlabReclaimable,
         Self::SlabUnreclaimable,
+        Self::IsolatedAnon,
+        Self::IsolatedFile,
+        Self::AnonMapped,
+        Self::FileMapped,
         Self::FilePages,
         Self::Shmem,
         Self::KernelStack,
@@ -139,6 +231,10 @@ impl NodeStat {
         match self {
             Self::SlabReclaimable => "nr_slab_reclaimable",
             Self::SlabUnreclaimable => "nr_slab_unreclaimable",
+            Self::IsolatedAnon => "nr_isolated_anon",
+            Self::IsolatedFile => "nr_isolated_file",
+            Self::AnonMapped => "nr_anon_pages",
+            Self::FileMapped => "nr_mapped",
             Self::FilePages => "nr_file_pages",
             Self::Shmem => "nr_shmem",
             Self::KernelStack => "nr_kernel_stack",

@@ -8,7 +8,8 @@
 //! # Locks, in the order in which they are taken
 //!
 //! 1. The page cache's locks (see `page_cache`).
-//! 2. A slab cache's locks (see `slab`). The lock of the swap slots (see `swap`).
+//! 2. A slab cache's locks (see `slab`). The lock of the swap slots (see `swap`). The lock of a
+//!    lruvec (see `lru`).
 //! 3. [`pagelab_abi::zone::Zone::lock`], one for each zone: free lists, their counters, and the
 //!    descriptors and pageblock bytes of that zone's free blocks. Never two at a time, and nothing
 //!    else is taken under it.
@@ -34,6 +35,7 @@ pub mod fault;
 pub mod frames;
 pub mod init;
 pub mod kmalloc;
+pub mod lru;
 pub mod machine;
 pub mod memblock;
 mod memmap;

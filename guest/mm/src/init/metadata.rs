@@ -30,6 +30,9 @@ pub(super) struct Metadata {
 /// Highest address of RAM that a pfn and a count of pages can name with room to spare.
 const MAX_ADDRESS: u64 = 1 << 43;
 
+/// How much swap is preferred to pages of files at first, of 200 (Linux: `vm_swappiness`).
+const SWAPPINESS: u32 = 60;
+
 /// Bytes from the root structure to the per-CPU area, and from there to the pageblock table.
 const PERCPU_OFFSET: u64 = size_of::<MmState>() as u64;
 const PAGEBLOCKS_OFFSET: u64 = PERCPU_OFFSET + size_of::<[PerCpu; MAX_CPUS]>() as u64;
@@ -92,6 +95,11 @@ pub(super) fn allocate<M: Machine>(
             list.store(NONE, Relaxed);
         }
     }
+    for ends in state.lruvecs.iter().flat_map(|lruvec| &lruvec.lists) {
+        ends.head.store(NONE, Relaxed);
+        ends.tail.store(NONE, Relaxed);
+    }
+    state.swappiness.store(SWAPPINESS, Relaxed);
     state.version = VERSION;
     state.model = config.zones.model() as u32;
     state.nr_cpus = config.cpus;

@@ -40,6 +40,9 @@ pub(super) fn check_free(map: &MemMap, pfn: Pfn, order: Order) -> u32 {
     if flags.contains(PageFlags::LARGE_KMALLOC) {
         panic!("bad free: pfn {pfn}, order {order}: kmalloc memory, order {is}; use kfree");
     }
+    if flags.contains(PageFlags::LRU) {
+        panic!("bad free: pfn {pfn}, order {order}: in a list of reclaim: {flags:?}");
+    }
     if is != order.get() {
         panic!("wrong order: free of pfn {pfn} with order {order}: allocated with order {is}");
     }

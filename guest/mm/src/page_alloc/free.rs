@@ -1,7 +1,9 @@
 //! Giving blocks of pages back.
 
 use super::{bad, prepare::clear_tails};
-use crate::{Mm, Order, Pfn, buddy::End, machine::Machine, memmap::migrate_of, pcp};
+use crate::{
+    Mm, Order, Pfn, buddy::End, lru::LRU_FLAGS, machine::Machine, memmap::migrate_of, pcp,
+};
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 use pagelab_abi::{
     event::EventKind,
@@ -44,7 +46,8 @@ impl<M: Machine + 'static> Mm<M> {
         self.allocated(pfn).refcount.fetch_add(1, Relaxed);
     }
 
-    /// Gives a reference back, and frees the block with the last one. True if it was the last.
+    /// Gives a reference back, and frees the block with the last one: a page of a program or a file then
+    /// leaves its list (Linux: `__page_cache_release`). True if it was the last.
     ///
     /// # Panics
     /// As [`Mm::free_pages`].
@@ -53,6 +56,10 @@ impl<M: Machine + 'static> Mm<M> {
         let last = page.refcount.fetch_sub(1, AcqRel) == 1;
         if last {
             page.refcount.store(1, Relaxed);
+            if page.flags.load(Relaxed) & LRU_FLAGS.bits() != 0 {
+                self.lru_forget(pfn, page);
+                page.mapping.store(0, Relaxed);
+            }
             let order = pagelab_abi::page::order_of(page.flags.load(Relaxed));
             self.free_pages(pfn, Order::new(order).unwrap_or(Order::MAX));
         }

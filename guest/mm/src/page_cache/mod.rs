@@ -6,7 +6,7 @@
 //!
 //! * `space`: files and their references. `node`: nodes of the trees, as objects.
 //! * `tree`: pages by their number. `pages`: finding, making and dropping them.
-//! * `content`: bytes in and out. `size`: truncation and holes.
+//! * `content`: bytes in and out. `size`: truncation and holes. `mappers`: areas that map a file.
 //! * `validate`: everything that must hold, checked.
 //!
 //! # Locks
@@ -16,6 +16,7 @@
 //! before, and what it leaves over is freed after. So at an event each tree is whole.
 
 mod content;
+mod mappers;
 mod node;
 mod pages;
 mod size;

@@ -52,6 +52,10 @@ impl<M: Machine + 'static> Mm<M> {
         let pfn = self.alloc_pages(gfp, Order::ZERO)?;
         let mut nodes = Nodes::new();
         let added = self.add_allocated(file, pgoff, pfn, gfp, &mut nodes);
+        if added == Ok(pfn) {
+            let unevictable = self.mapping_unevictable(file.get());
+            self.lru_add(pfn, unevictable);
+        }
         self.free_nodes(nodes);
         if added != Ok(pfn) {
             self.free_pages(pfn, Order::ZERO);
@@ -117,6 +121,8 @@ impl<M: Machine + 'static> Mm<M> {
             };
             let Some(pfn) = pfn else { return };
             let page = self.map.page(pfn.0);
+            // Before it forgets whose it is.
+            self.lru_forget(pfn, page);
             page.mapping.store(0, Relaxed);
             page.private.store(0, Relaxed);
             self.count_cached(file, -1);

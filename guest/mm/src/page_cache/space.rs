@@ -28,7 +28,7 @@ impl<M: Machine + 'static> Mm<M> {
     /// # Errors
     /// If there is no memory or failslab says so.
     pub fn file_new(&self) -> Result<FileId, AllocError> {
-        self.file_with(AddressSpaceFlags::empty())
+        self.file_with(AddressSpaceFlags::UNEVICTABLE)
     }
 
     /// The same for memory that is shared: memfd_create, shared anonymous mappings. Its pages count
@@ -37,7 +37,7 @@ impl<M: Machine + 'static> Mm<M> {
     /// # Errors
     /// As [`Mm::file_new`].
     pub fn file_new_shmem(&self) -> Result<FileId, AllocError> {
-        self.file_with(AddressSpaceFlags::SHMEM)
+        self.file_with(AddressSpaceFlags::SHMEM | AddressSpaceFlags::UNEVICTABLE)
     }
 
     fn file_with(&self, flags: AddressSpaceFlags) -> Result<FileId, AllocError> {
@@ -60,7 +60,8 @@ impl<M: Machine + 'static> Mm<M> {
             ino: AtomicU64::new(state.next_ino.fetch_add(1, Relaxed) + 1),
             next: AtomicU64::new(0),
             prev: AtomicU64::new(0),
-            reserved: [0; 7],
+            i_mmap: AtomicU64::new(0),
+            reserved: [0; 6],
         };
         // SAFETY: the object has the size and alignment of an `AddressSpace` and is this
         // function's.
@@ -133,8 +134,15 @@ impl<M: Machine + 'static> Mm<M> {
     /// # Panics
     /// If there is no such file.
     pub(crate) fn file_is_shmem(&self, file: FileId) -> bool {
-        let flags = self.space(file).flags.load(Relaxed);
-        flags & AddressSpaceFlags::SHMEM.bits() != 0
+        self.file_flags(file).contains(AddressSpaceFlags::SHMEM)
+    }
+
+    /// A file's properties.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub(crate) fn file_flags(&self, file: FileId) -> AddressSpaceFlags {
+        AddressSpaceFlags::from_bits_retain(self.space(file).flags.load(Relaxed))
     }
 
     /// Number of a file that no other file ever has (Linux: `i_ino`).

@@ -206,7 +206,7 @@ impl<M: Machine + 'static> Mm<M> {
             return;
         };
         let page = self.map.page(pfn);
-        let fits = flags_of(word) == PageFlags::ALLOCATED
+        let fits = flags_of(word).contains(PageFlags::ALLOCATED | PageFlags::LRU)
             && order_of(word) == 0
             && page.mapping.load(Relaxed) == file
             && u64::from(page.private.load(Relaxed)) == index

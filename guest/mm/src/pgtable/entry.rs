@@ -27,6 +27,12 @@ impl Pte {
         self.0 == 0
     }
 
+    /// Whether the CPU has used it.
+    #[inline(always)]
+    pub(crate) const fn is_used(self) -> bool {
+        self.0 & PTE_ACCESSED != 0
+    }
+
     /// Whether stores are allowed.
     #[inline(always)]
     pub(crate) const fn is_writable(self) -> bool {

@@ -7,6 +7,7 @@ use core::{
 };
 use pagelab_abi::{
     PAGE_SIZE,
+    lru::LruList,
     vmstat::NodeStat,
     zone::{WMARK_HIGH, WMARK_LOW, Zone, ZoneKind},
 };
@@ -24,6 +25,20 @@ pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result 
     line("Buffers:", 0)?;
     line("Cached:", pages(NodeStat::FilePages))?;
     line("SwapCached:", mm.swap_cached())?;
+    let [
+        inactive_anon,
+        active_anon,
+        inactive_file,
+        active_file,
+        unevictable,
+    ] = LruList::ALL.map(|list| mm.lru_pages(list));
+    line("Active:", active_anon + active_file)?;
+    line("Inactive:", inactive_anon + inactive_file)?;
+    line("Active(anon):", active_anon)?;
+    line("Inactive(anon):", inactive_anon)?;
+    line("Active(file):", active_file)?;
+    line("Inactive(file):", inactive_file)?;
+    line("Unevictable:", unevictable)?;
     if mm.zones().iter().any(is_highmem) {
         let high_total = sum(mm, |zone| if is_highmem(zone) { managed(zone) } else { 0 });
         let high_free = sum(mm, |zone| if is_highmem(zone) { is_free(zone) } else { 0 });
@@ -35,6 +50,8 @@ pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result 
     let (swap_total, swap_free) = mm.swap_slots();
     line("SwapTotal:", swap_total)?;
     line("SwapFree:", swap_free)?;
+    line("AnonPages:", pages(NodeStat::AnonMapped))?;
+    line("Mapped:", pages(NodeStat::FileMapped))?;
     line("Shmem:", pages(NodeStat::Shmem))?;
     line("KReclaimable:", reclaimable)?;
     line("Slab:", reclaimable + unreclaimable)?;
@@ -50,8 +67,8 @@ fn write_kib(out: &mut dyn Write, name: &str, kib: u64) -> fmt::Result {
     writeln!(out, "{name:<16}{kib:8} kB")
 }
 
-/// Pages that can be had without swapping: what is free above the reserves, and half of what is
-/// reclaimable, or all but the low watermarks of it.
+/// Pages that can be had without swapping: what is free above the reserves, and half of what is in
+/// the lists of files or reclaimable, or all but the low watermarks of each.
 fn available<M: Machine>(mm: &Mm<M>, reclaimable: u64) -> u64 {
     let reserve = sum(mm, |zone| {
         let lowmem = zone.lowmem_reserve[..mm.zones().len()]
@@ -64,7 +81,9 @@ fn available<M: Machine>(mm: &Mm<M>, reclaimable: u64) -> u64 {
     let low = sum(mm, |zone| {
         u64::from(zone.watermark[WMARK_LOW].load(Relaxed))
     });
-    (mm.free_pages_total() + reclaimable - (reclaimable / 2).min(low)).saturating_sub(reserve)
+    let files = mm.lru_pages(LruList::ActiveFile) + mm.lru_pages(LruList::InactiveFile);
+    let can_go = |pages: u64| pages - (pages / 2).min(low);
+    (mm.free_pages_total() + can_go(files) + can_go(reclaimable)).saturating_sub(reserve)
 }
 
 fn sum<M: Machine>(mm: &Mm<M>, of: impl Fn(&Zone) -> u64) -> u64 {

@@ -7,6 +7,7 @@ use core::{
     sync::atomic::Ordering::Relaxed,
 };
 use pagelab_abi::{
+    lru::LruList,
     vmstat::NodeStat,
     zone::{WMARK_HIGH, WMARK_LOW, WMARK_MIN, Zone},
 };
@@ -20,6 +21,10 @@ pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result 
         }
         write_zone(mm, zone, out)?;
         if zone.present > 0 {
+            for list in LruList::ALL {
+                let pages = mm.zone_lru_pages(index, list);
+                write!(out, "\n      nr_zone_{:<12} {pages}", list.name())?;
+            }
             write_pagesets(mm, index, out)?;
             let failures = mm.state().kswapd_failures.load(Relaxed);
             write!(
@@ -36,6 +41,9 @@ pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result 
 
 fn write_node<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result {
     write!(out, "\n  per-node stats")?;
+    for list in LruList::ALL {
+        write!(out, "\n      nr_{:<12} {}", list.name(), mm.lru_pages(list))?;
+    }
     for stat in NodeStat::ALL {
         write!(
             out,

@@ -54,6 +54,9 @@ impl<M: Machine + 'static> Mm<M> {
         page.mapping.store(MAPPING_ANON, Relaxed);
         page.mapcount.store(0, Relaxed);
         let cached = self.cache_read_page(entry, pfn)?;
+        if cached == pfn {
+            self.lru_add(pfn, false);
+        }
         self.machine
             .event(EventKind::SwapIn, entry.slot(), cached.0.into());
         Ok(cached)

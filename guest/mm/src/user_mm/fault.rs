@@ -16,7 +16,7 @@ use pagelab_abi::{
     event::EventKind,
     gfp::Gfp,
     mm_struct::RssStat,
-    page::MAPPING_ANON,
+    page::is_anon,
     pte::{PTE_ACCESSED, PTE_DIRTY},
     vma::VmFlags,
 };
@@ -99,7 +99,7 @@ impl<M: Machine + 'static> UserMm<M> {
         }
         match self.tables().walk_alloc(page) {
             Ok(entry) => {
-                self.map_anonymous(entry, pfn, area);
+                self.map_anonymous(entry, page, pfn, area);
                 Ok(())
             }
             Err(error) => self.give_up(pfn, error),
@@ -133,7 +133,10 @@ impl<M: Machine + 'static> UserMm<M> {
         match result {
             Ok(entry) => {
                 // The reference is the entry's from here on.
-                mm.map.page(cached.0).mapcount.fetch_add(1, Relaxed);
+                mm.page_add_file_rmap(cached);
+                if area.flags.contains(VmFlags::LOCKED) {
+                    mm.lru_cull(cached);
+                }
                 let pte = Pte::new(cached, area.flags);
                 entry.store(pte.0 | dirty(access), Relaxed);
                 self.add_rss(self.file_rss(area), 1);
@@ -159,7 +162,7 @@ impl<M: Machine + 'static> UserMm<M> {
             .and_then(|()| self.tables().walk_alloc(page));
         match mapped {
             Ok(entry) => {
-                self.map_anonymous(entry, new, area);
+                self.map_anonymous(entry, page, new, area);
                 Ok(())
             }
             Err(error) => self.give_up(new, error),
@@ -176,8 +179,7 @@ impl<M: Machine + 'static> UserMm<M> {
         let old = pte.pfn();
         if !pte.is_special() {
             let page_of = self.mm.map.page(old.0);
-            if page_of.mapping.load(Relaxed) == MAPPING_ANON && page_of.refcount.load(Relaxed) == 1
-            {
+            if is_anon(page_of.mapping.load(Relaxed)) && page_of.refcount.load(Relaxed) == 1 {
                 // Nobody else has it any more.
                 self.replace(page, Pte(pte.0 | PTE_ACCESSED).writable());
                 return Ok(());
@@ -194,11 +196,11 @@ impl<M: Machine + 'static> UserMm<M> {
         }
         let entry = self.tables().walk(page);
         if let Some(entry) = entry {
-            self.map_anonymous(entry, new, area);
+            self.map_anonymous(entry, page, new, area);
         }
         self.mm.machine.flush_tlb_page(page);
         if !pte.is_special() {
-            let kind = if self.unmap_page(pte) {
+            let kind = if self.unmap_page(area, pte) {
                 RssStat::Anon
             } else {
                 self.file_rss(area)
@@ -224,10 +226,10 @@ impl<M: Machine + 'static> UserMm<M> {
 
     /// Maps a new anonymous page, written, where a private area is.
     #[inline(always)]
-    fn map_anonymous(&self, entry: &AtomicU64, pfn: Pfn, area: &Area) {
-        let page = self.mm.map.page(pfn.0);
-        page.mapping.store(MAPPING_ANON, Relaxed);
-        page.mapcount.store(1, Relaxed);
+    fn map_anonymous(&self, entry: &AtomicU64, page: u64, pfn: Pfn, area: &Area) {
+        let mm = self.mm;
+        mm.page_add_new_anon_rmap(pfn, self.anon_group(), area.page_index(page));
+        mm.lru_add(pfn, area.flags.contains(VmFlags::LOCKED));
         entry.store(Pte::new(pfn, area.flags).writable().0, Relaxed);
         self.add_rss(RssStat::Anon, 1);
     }

@@ -8,7 +8,7 @@ use pagelab_abi::{
     PAGE_SHIFT,
     gfp::Gfp,
     mm_struct::{MmStruct, RssStat},
-    page::MAPPING_ANON,
+    page::is_anon,
     vma::VmFlags,
 };
 
@@ -18,7 +18,7 @@ impl<M: Machine + 'static> UserMm<M> {
     /// # Errors
     /// [`AllocError`]; then nothing of the child is left.
     pub fn fork(&mut self) -> Result<Self, AllocError> {
-        let mut child = Self::new(self.mm)?;
+        let mut child = Self::in_group(self.mm, self.vm, self.anon_group())?;
         copy_bounds(self.mm_struct(), child.mm_struct());
         let mut gather = TlbGather::new(self.mm);
         let copied = self.copy_areas(&mut child, &mut gather);
@@ -114,7 +114,7 @@ impl<M: Machine + 'static> UserMm<M> {
                 let page = self.mm.map.page(pte.pfn().0);
                 page.refcount.fetch_add(1, Relaxed);
                 page.mapcount.fetch_add(1, Relaxed);
-                if page.mapping.load(Relaxed) == MAPPING_ANON {
+                if is_anon(page.mapping.load(Relaxed)) {
                     anon += 1;
                 } else {
                     other += 1;

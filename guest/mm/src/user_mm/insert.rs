@@ -7,6 +7,8 @@ use crate::{
     page_cache::FileId,
     vma::{Area, Backing, VmaObject},
 };
+use core::sync::atomic::Ordering::Relaxed;
+use pagelab_abi::vma::Vma;
 
 /// The file of an area.
 pub(super) fn file_of(area: &Area) -> Option<FileId> {
@@ -55,8 +57,9 @@ impl<M: Machine + 'static> UserMm<M> {
 
     /// Puts an area into the tree as it is.
     pub(super) fn link(&mut self, area: &Area, object: VmaObject) {
+        let gpa = object.gpa();
         match self.tree().insert(object, area) {
-            Ok(()) => self.refer(area),
+            Ok(()) => self.refer(area, gpa),
             Err(rejected) => {
                 debug_assert!(false, "{rejected}");
                 self.areas().free(rejected.object);
@@ -66,10 +69,11 @@ impl<M: Machine + 'static> UserMm<M> {
 
     /// Splits an area at an address inside it.
     pub(super) fn split(&mut self, at: u64, object: VmaObject) {
+        let gpa = object.gpa();
         match self.tree().split(at, object) {
             Ok(()) => {
                 if let Some(upper) = self.tree().find(at).map(Area::of) {
-                    self.refer(&upper);
+                    self.refer(&upper, gpa);
                 }
             }
             Err(rejected) => {
@@ -100,16 +104,26 @@ impl<M: Machine + 'static> UserMm<M> {
 
     /// Frees the object of an area that is not in the tree any more.
     pub(super) fn unlinked(&self, area: &Area, object: VmaObject) {
+        let file = file_of(area);
+        if let Some(file) = file {
+            // SAFETY: the object is still there, and in the file's list since it came into a tree.
+            unsafe { self.mm.i_mmap_remove(file, object.gpa()) };
+        }
         self.areas().free(object);
-        if let Some(file) = file_of(area) {
+        if let Some(file) = file {
             self.mm.file_unmapped(file);
         }
     }
 
-    /// Takes the reference of an area that came into the tree.
-    fn refer(&self, area: &Area) {
+    /// Takes the reference of an area that came into the tree, and says whose it is.
+    fn refer(&self, area: &Area, gpa: u64) {
+        // SAFETY: the tree has the object; what changes in it is atomic.
+        let vma: &Vma = unsafe { self.mm.slab().object(gpa).cast().as_ref() };
+        vma.mm.store(self.gpa, Relaxed);
         if let Some(file) = file_of(area) {
             self.mm.file_mapped(file);
+            // SAFETY: as above, and it is in no file's list.
+            unsafe { self.mm.i_mmap_insert(file, gpa) };
         }
     }
 

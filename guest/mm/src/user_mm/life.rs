@@ -36,6 +36,19 @@ impl<M: Machine + 'static> UserMm<M> {
     /// Before [`Mm::vm_init`].
     pub fn new(mm: &'static Mm<M>) -> Result<Self, AllocError> {
         let vm = mm.vm.get().expect("vm_init ran at boot");
+        let group = mm.new_anon_group(vm)?;
+        Self::in_group(mm, vm, group).inspect_err(|_| mm.free_anon_group(vm, group))
+    }
+
+    /// An address space without areas, in a family.
+    ///
+    /// # Errors
+    /// [`AllocError`].
+    pub(super) fn in_group(
+        mm: &'static Mm<M>,
+        vm: &'static Vm,
+        group: u64,
+    ) -> Result<Self, AllocError> {
         let object = mm
             .slab()
             .kmem_cache_alloc(&vm.mm_struct, Gfp::KERNEL)
@@ -67,6 +80,7 @@ impl<M: Machine + 'static> UserMm<M> {
         this.mmap_base.store(mmap_base(STACK_LIMIT), Relaxed);
         this.stack_limit.store(STACK_LIMIT, Relaxed);
         this.mm_users.store(1, Relaxed);
+        new.join_group(group);
         new.register();
         Ok(new)
     }
@@ -157,6 +171,7 @@ impl<M: Machine + 'static> Drop for UserMm<M> {
     fn drop(&mut self) {
         self.unmap_all();
         self.unregister();
+        self.leave_group();
         free_pgd(self.mm, self.pgd);
         free_object(self.mm, self.vm, self.at);
     }

@@ -9,7 +9,7 @@
 //! * `fork`: a second address space with the same content.
 //! * `maps`: /proc/PID/maps.
 //! * `fault`: pages come; `access`: the kernel loads and stores for a system call.
-//! * `zap`: pages go.
+//! * `zap`: pages go. `rmap`: from a page to who maps it.
 //!
 //! Errors are those of Linux's system calls. Whatever fails for want of memory leaves the address
 //! space as it was, unless a function says otherwise.
@@ -33,6 +33,7 @@ mod protect;
 mod range;
 mod remap;
 mod request;
+mod rmap;
 mod signal;
 mod stack;
 mod sync;

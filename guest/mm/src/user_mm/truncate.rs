@@ -1,7 +1,7 @@
 //! Files whose pages are mapped become shorter (Linux mm/memory.c: `unmap_mapping_range`,
 //! mm/truncate.c: `truncate_setsize`).
 
-use super::{UserMm, Vm, insert::file_of};
+use super::{UserMm, Vm};
 use crate::{
     AllocError, Mm,
     machine::Machine,
@@ -10,7 +10,7 @@ use crate::{
     vma::{Area, Backing},
 };
 use core::{mem::ManuallyDrop, ops::Range, sync::atomic::Ordering::Relaxed};
-use pagelab_abi::{PAGE_SHIFT, PAGE_SIZE, mm_struct::MmStruct};
+use pagelab_abi::{PAGE_SHIFT, PAGE_SIZE, mm_struct::MmStruct, vma::Vma};
 
 /// Which pages of a private mapping go.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,13 +50,18 @@ impl<M: Machine + 'static> Mm<M> {
         if pages.is_empty() || !self.file_is_mapped(file) {
             return;
         }
-        let mut next = self.state.mm_list.load(Relaxed);
+        let mut next = self.file_mappers(file);
         while next != 0 {
-            // SAFETY: a link of the list, and nobody has a reference into its tree: this is not
-            // called from a method that changes an address space while it holds one.
-            let mut user = unsafe { borrow(self, vm, next) };
-            user.unmap_file_pages(file, &pages, cows);
-            next = user.mm_struct().next.load(Relaxed);
+            // SAFETY: the areas in a file's list are in the trees of live address spaces; all that
+            // changes in one is atomic.
+            let vma: &Vma = unsafe { self.slab().object(next).cast().as_ref() };
+            let (area, owner) = (Area::of(vma), vma.mm.load(Relaxed));
+            // SAFETY: as above, and nobody has a reference into its tree: this is not called from a
+            // method that changes an address space while it holds one.
+            let user = unsafe { borrow(self, vm, owner) };
+            user.unmap_file_pages(&area, &pages, cows);
+            // Areas neither come nor go meanwhile.
+            next = vma.file_next.load(Relaxed);
         }
     }
 }
@@ -83,24 +88,19 @@ unsafe fn borrow<M: Machine>(
 }
 
 impl<M: Machine + 'static> UserMm<M> {
-    /// Takes these pages of a file out of all areas that map them.
-    fn unmap_file_pages(&mut self, file: FileId, pages: &Range<u64>, cows: Cows) {
-        let mut gather = TlbGather::new(self.mm);
-        let mut next = self.tree().find_vma(0).map(Area::of);
-        while let Some(area) = next {
-            if file_of(&area) == Some(file)
-                && let Backing::File { pgoff, .. } = area.backing
-            {
-                let end = pgoff + area.pages();
-                let (first, last) = (pages.start.clamp(pgoff, end), pages.end.clamp(pgoff, end));
-                let address = |page: u64| area.start + ((page - pgoff) << PAGE_SHIFT);
-                let part = address(first)..address(last);
-                if !part.is_empty() {
-                    self.zap_pages(&area, part, cows == Cows::Go, &mut gather);
-                }
-            }
-            next = self.tree().find_vma(area.end).map(Area::of);
+    /// Takes these pages of a file out of one area that maps it.
+    fn unmap_file_pages(&self, area: &Area, pages: &Range<u64>, cows: Cows) {
+        let Backing::File { pgoff, .. } = area.backing else {
+            return;
+        };
+        let end = pgoff + area.pages();
+        let (first, last) = (pages.start.clamp(pgoff, end), pages.end.clamp(pgoff, end));
+        let address = |page: u64| area.start + ((page - pgoff) << PAGE_SHIFT);
+        let part = address(first)..address(last);
+        if !part.is_empty() {
+            let mut gather = TlbGather::new(self.mm);
+            self.zap_pages(area, part, cows == Cows::Go, &mut gather);
+            gather.finish();
         }
-        gather.finish();
     }
 }

@@ -9,14 +9,15 @@ use crate::{
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
     gfp::Gfp,
-    mm_struct::{MM_STRUCT, MmStruct},
+    mm_struct::{ANON_GROUP, AnonGroup, MM_STRUCT, MmStruct},
     slab::CacheFlags,
 };
 
-/// The caches of address spaces and of areas, and the zero page.
+/// The caches of address spaces, of their families and of areas, and the zero page.
 pub(crate) struct Vm {
     pub(super) vm_area_struct: KmemCache,
     pub(super) mm_struct: KmemCache,
+    pub(super) anon_group: KmemCache,
     /// The page of zeros that reads of untouched anonymous memory get.
     pub(super) zero_pfn: Pfn,
 }
@@ -34,11 +35,19 @@ impl<M: Machine + 'static> Mm<M> {
         let mm_struct = slab
             .kmem_cache_create(MM_STRUCT, size, align, CacheFlags::empty(), None)
             .map_err(no_memory)?;
+        let (size, align) = (
+            size_of::<AnonGroup>() as u32,
+            align_of::<AnonGroup>() as u32,
+        );
+        let anon_group = slab
+            .kmem_cache_create(ANON_GROUP, size, align, CacheFlags::empty(), None)
+            .map_err(no_memory)?;
         let zero_pfn = self.alloc_pages(Gfp::KERNEL | Gfp::ZERO, Order::ZERO)?;
         self.state.zero_pfn.store(zero_pfn.0, Relaxed);
         self.vm.call_once(|| Vm {
             vm_area_struct,
             mm_struct,
+            anon_group,
             zero_pfn,
         });
         Ok(())

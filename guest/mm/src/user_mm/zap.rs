@@ -3,7 +3,7 @@
 use super::UserMm;
 use crate::{machine::Machine, pgtable::Pte, tlb::TlbGather, vma::Area};
 use core::{ops::Range, sync::atomic::Ordering::Relaxed};
-use pagelab_abi::{PAGE_SHIFT, mm_struct::RssStat, page::MAPPING_ANON};
+use pagelab_abi::{PAGE_SHIFT, mm_struct::RssStat, page::is_anon, vma::VmFlags};
 
 impl<M: Machine + 'static> UserMm<M> {
     /// Empties the entries of a part of an area. The frames' references go with the token.
@@ -34,7 +34,7 @@ impl<M: Machine + 'static> UserMm<M> {
                         gather.change(address);
                         continue;
                     }
-                    if self.unmap_page(pte) {
+                    if self.unmap_page(area, pte) {
                         anon -= 1;
                     } else {
                         file -= 1;
@@ -48,17 +48,22 @@ impl<M: Machine + 'static> UserMm<M> {
         }
     }
 
-    /// An entry that held a page no longer does. True if the page is anonymous.
+    /// An entry of an area that held a page no longer does. True if the page is anonymous.
     #[inline(always)]
-    pub(super) fn unmap_page(&self, pte: Pte) -> bool {
-        let page = self.mm.map.page(pte.pfn().0);
-        page.mapcount.fetch_sub(1, Relaxed);
-        page.mapping.load(Relaxed) == MAPPING_ANON
+    pub(super) fn unmap_page(&self, area: &Area, pte: Pte) -> bool {
+        let pfn = pte.pfn();
+        let anon = self.mm.page_remove_rmap(pfn);
+        if area.flags.contains(VmFlags::LOCKED) {
+            self.mm.munlock_page(pfn);
+        } else if !anon && pte.is_used() {
+            self.mm.mark_page_accessed(pfn);
+        }
+        anon
     }
 
     /// Whether an entry holds an anonymous page.
     fn is_anonymous(&self, pte: Pte) -> bool {
-        !pte.is_special() && self.mm.map.page(pte.pfn().0).mapping.load(Relaxed) == MAPPING_ANON
+        !pte.is_special() && is_anon(self.mm.map.page(pte.pfn().0).mapping.load(Relaxed))
     }
 
     /// As what the pages of an area count that are not anonymous.

@@ -80,6 +80,14 @@ impl Area {
         (self.end - self.start) >> PAGE_SHIFT
     }
 
+    /// Place of the page at an address inside it, as [`Vma::pgoff`] counts (Linux:
+    /// `linear_page_index`).
+    #[inline(always)]
+    pub const fn page_index(&self, address: u64) -> u64 {
+        let (Backing::Anonymous { pgoff } | Backing::File { pgoff, .. }) = self.backing;
+        pgoff.wrapping_add((address - self.start) >> PAGE_SHIFT)
+    }
+
     /// Whether this area and `next` could be one (Linux mm/mmap.c: `can_vma_merge_after`): they
     /// touch, their flags are equal but for `SOFTDIRTY`, none of [`VmFlags::SPECIAL`] is among
     /// them, and the backing goes on where this one's ends.

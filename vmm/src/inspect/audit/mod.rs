@@ -12,6 +12,7 @@ mod frames_accounted;
 mod free_list_links;
 mod guest_views;
 mod leak;
+mod lru_lists;
 mod no_overlap;
 mod nothing_left;
 mod page_cache;
@@ -128,7 +129,7 @@ impl Audit {
 }
 
 /// All audits that need nothing but one moment's memory, in the order of the report.
-const AUDITS: [&Audit; 16] = [
+const AUDITS: [&Audit; 17] = [
     &frames_accounted::AUDIT,
     &no_overlap::AUDIT,
     &buddies_merged::AUDIT,
@@ -143,6 +144,7 @@ const AUDITS: [&Audit; 16] = [
     &slab_frames::AUDIT,
     &slab_debug::AUDIT,
     &vmstat_consistent::AUDIT,
+    &lru_lists::AUDIT,
     &swap_slots::AUDIT,
     &swap_entries::AUDIT,
 ];

@@ -1,6 +1,6 @@
 //! References are page-table entries, the page cache, and nothing else for long.
 
-use pagelab_abi::page::{MAPPING_ANON, PageFlags};
+use pagelab_abi::page::{PageFlags, is_anon};
 
 use super::{Audit, Findings, Guest, Moment, Skip};
 use crate::inspect::{decode::BlockState, users::Holders};
@@ -46,11 +46,8 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
     for zone in &guest.snapshot.zones {
         for block in guest.snapshot.blocks(zone).flatten() {
             let is_anon = block.state == BlockState::Allocated
-                && !block
-                    .head
-                    .flags()
-                    .intersects(PageFlags::SLAB | PageFlags::LARGE_KMALLOC)
-                && block.head.mapping == MAPPING_ANON;
+                && block.head.flags().contains(PageFlags::LRU)
+                && is_anon(block.head.mapping);
             if !is_anon || users.frames.contains_key(&block.pfn) {
                 continue;
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pagelab_abi::{
     PAGE_SHIFT,
-    page::{MAPPING_ANON, PageFlags},
+    page::{PageFlags, is_anon},
 };
 
 use super::{Audit, Findings, Guest, Skip};
@@ -76,7 +76,7 @@ fn what_else(
         Some(flags) if flags.contains(PageFlags::LARGE_KMALLOC) => Some("kernel memory"),
         Some(_) => {
             let mapping = guest.snapshot.descriptor(pfn)?.mapping;
-            let is_users = mapping == MAPPING_ANON || users.file(mapping).is_some();
+            let is_users = is_anon(mapping) || users.file(mapping).is_some();
             (!is_users).then_some("neither anonymous nor in the page cache")
         }
     }

@@ -10,10 +10,19 @@ use pagelab_abi::{
 use super::Cpu;
 
 /// All counters, those of the CPUs added up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VmStat {
     events: [u64; NR_VM_EVENTS],
     node: [i64; NR_NODE_STATS],
+}
+
+impl Default for VmStat {
+    fn default() -> Self {
+        Self {
+            events: [0; NR_VM_EVENTS],
+            node: [0; NR_NODE_STATS],
+        }
+    }
 }
 
 impl VmStat {

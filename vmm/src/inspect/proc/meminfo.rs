@@ -2,6 +2,7 @@
 
 use pagelab_abi::{
     PAGE_SIZE,
+    lru::LruList,
     vmstat::NodeStat,
     zone::{WMARK_HIGH, WMARK_LOW, ZoneKind},
 };
@@ -21,6 +22,7 @@ pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
         let total = swap.pages.saturating_sub(swap.bad);
         [swap.cached, total, total.saturating_sub(swap.inuse)]
     });
+    let lru = LruList::ALL.map(|list| snapshot.lru_pages(list));
     let mut lines = vec![
         ("MemTotal:", pages(managed)),
         ("MemFree:", pages(free)),
@@ -28,6 +30,13 @@ pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
         ("Buffers:", 0),
         ("Cached:", pages(snapshot.vmstat.node(NodeStat::FilePages))),
         ("SwapCached:", pages(swap[0])),
+        ("Active:", pages(lru[1].saturating_add(lru[3]))),
+        ("Inactive:", pages(lru[0].saturating_add(lru[2]))),
+        ("Active(anon):", pages(lru[1])),
+        ("Inactive(anon):", pages(lru[0])),
+        ("Active(file):", pages(lru[3])),
+        ("Inactive(file):", pages(lru[2])),
+        ("Unevictable:", pages(lru[4])),
     ];
     if snapshot.zones.iter().any(|zone| is_high(&zone)) {
         let high = || snapshot.zones.iter().filter(is_high);
@@ -43,6 +52,11 @@ pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
     lines.extend([
         ("SwapTotal:", pages(swap[1])),
         ("SwapFree:", pages(swap[2])),
+        (
+            "AnonPages:",
+            pages(snapshot.vmstat.node(NodeStat::AnonMapped)),
+        ),
+        ("Mapped:", pages(snapshot.vmstat.node(NodeStat::FileMapped))),
         ("Shmem:", pages(snapshot.vmstat.node(NodeStat::Shmem))),
         ("KReclaimable:", pages(reclaimable)),
         ("Slab:", pages(reclaimable.saturating_add(unreclaimable))),
@@ -83,8 +97,12 @@ fn available(snapshot: &Snapshot<'_>) -> u64 {
         .map(|zone| zone.watermark[WMARK_LOW])
         .sum();
     let reclaimable = snapshot.vmstat.node(NodeStat::SlabReclaimable);
+    let files = [LruList::ActiveFile, LruList::InactiveFile].map(|list| snapshot.lru_pages(list));
+    let files = files[0].saturating_add(files[1]);
     // Half of it, or up to the low watermark, is assumed to stay in use.
-    let can_go = reclaimable - (reclaimable / 2).min(low);
-    let available = i128::from(snapshot.free_pages()) - i128::from(reserved) + i128::from(can_go);
+    let can_go = |pages: u64| i128::from(pages - (pages / 2).min(low));
+    let available = i128::from(snapshot.free_pages()) - i128::from(reserved)
+        + can_go(files)
+        + can_go(reclaimable);
     available.clamp(0, i128::from(u64::MAX)) as u64
 }

@@ -1,6 +1,6 @@
 //! /proc/zoneinfo (Linux mm/vmstat.c, `zoneinfo_show_print`).
 
-use pagelab_abi::vmstat::NodeStat;
+use pagelab_abi::{lru::LruList, vmstat::NodeStat};
 
 use crate::inspect::decode::{Snapshot, Zone};
 
@@ -27,6 +27,10 @@ pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
 
 fn per_node(snapshot: &Snapshot<'_>) -> String {
     let mut text = String::from("\n  per-node stats");
+    for list in LruList::ALL {
+        let pages = snapshot.lru_pages(list);
+        text += &format!("\n      nr_{:<12} {pages}", list.name());
+    }
     for stat in NodeStat::ALL {
         text += &format!("\n      {:<12} {}", stat.name(), snapshot.vmstat.node(stat));
     }
@@ -63,6 +67,10 @@ fn amounts(zone: &Zone, nr_zones: usize) -> String {
 
 fn populated(snapshot: &Snapshot<'_>, zone: &Zone) -> String {
     let mut text = format!("\n      {:<12} {}", "nr_free_pages", zone.free);
+    for list in LruList::ALL {
+        let pages = snapshot.zone_lru_pages(zone.index, list);
+        text += &format!("\n      nr_zone_{:<12} {pages}", list.name());
+    }
     text += "\n  pagesets";
     for cpu in snapshot.cpus.iter().filter(|cpu| cpu.online) {
         // Not `high`, which another CPU overwrites to ask for a drain.

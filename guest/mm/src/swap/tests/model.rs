@@ -124,7 +124,7 @@ impl Programs<'_> {
         }
         assert!(self.mm.delete_from_swap_cache(pfn));
         assert_eq!(references(self.mm, pfn), 1);
-        self.mm.free_pages(pfn, Order::ZERO);
+        self.mm.put_page(pfn);
     }
 
     fn copy(&mut self, from: usize, to: usize) {

@@ -73,7 +73,7 @@ impl World {
         assert_eq!(self.in_use(), self.free, "frames leaked");
         // Magazines count as in use.
         self.mm().slab().shrink_all(u64::MAX);
-        for cache in ["mm_struct", "vm_area_struct"] {
+        for cache in ["mm_struct", "vm_area_struct", "anon_group"] {
             assert_eq!(oracle::objects(self.mm(), cache), 0, "{cache} leaked");
         }
     }

@@ -8,10 +8,12 @@ use crate::{
 };
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
+    lru::LruList,
     mm_struct::RssStat,
-    page::{MAPPING_ANON, PageFlags, flags_of},
+    page::{Page, PageFlags, flags_of, group_of_mapping, is_anon},
     pte::{PTE_ADDRESS, PTE_NX, PTE_PRESENT, PTE_PROTNONE, PTE_SPECIAL, PTE_USER, PTE_WRITE},
     vma::VmFlags,
+    vmstat::NodeStat,
 };
 use std::{collections::BTreeMap, vec::Vec};
 
@@ -88,9 +90,17 @@ fn check_entry(mm: &Mm<TestMachine>, area: &Area, address: u64, entry: u64) {
         let page = mm.page(crate::Pfn::from_phys(entry & PTE_ADDRESS)).unwrap();
         if !area.flags.contains(VmFlags::SHARED) {
             assert_eq!(page.refcount.load(Relaxed), 1, "{}", what());
-            assert_eq!(page.mapping.load(Relaxed), MAPPING_ANON, "{}", what());
+            assert!(is_anon(page.mapping.load(Relaxed)), "{}", what());
         }
     }
+}
+
+/// An anonymous page says where it is mapped, and by whose family.
+fn check_rmap(user: &UserMm<TestMachine>, area: &Area, address: u64, page: &Page) {
+    let mapping = page.mapping.load(Relaxed);
+    assert_eq!(group_of_mapping(mapping), user.anon_group(), "{address:#x}");
+    let index = area.page_index(address);
+    assert_eq!(page.private.load(Relaxed), index as u32, "{address:#x}");
 }
 
 /// Checks all address spaces that there are, of which the first is the one that the CPU runs.
@@ -114,7 +124,8 @@ pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestM
                 let pfn = ((entry & PTE_ADDRESS) >> 12) as u32;
                 *maps.entry(pfn).or_default() += 1;
                 let page = mm.page(crate::Pfn(pfn)).unwrap();
-                if page.mapping.load(Relaxed) == MAPPING_ANON {
+                if is_anon(page.mapping.load(Relaxed)) {
+                    check_rmap(user, area, address, page);
                     anon += 1;
                 } else {
                     assert!(matches!(area.backing, Backing::File { .. }));
@@ -146,7 +157,9 @@ pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestM
             count as i32,
             "{pfn:#x}: mapcount"
         );
-        let cached = u32::from(page.mapping.load(Relaxed) > MAPPING_ANON);
+        assert!(flags.contains(PageFlags::LRU), "{pfn:#x}: {flags:?}");
+        let mapping = page.mapping.load(Relaxed);
+        let cached = u32::from(mapping != 0 && !is_anon(mapping));
         assert_eq!(
             page.refcount.load(Relaxed),
             count + cached,
@@ -156,17 +169,32 @@ pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestM
     if let Some(user) = users.first() {
         super::cpu::check_cached(user);
     }
+    check_lru(mm, &maps);
     let all = violations(mm);
     assert!(all.is_empty(), "{all:?}");
     mm.slab().validate().unwrap();
     assert_eq!(mm.state().nr_mms.load(Relaxed), users.len() as u32);
 }
 
+/// The lists of reclaim are right, and the sums of mapped pages.
+fn check_lru(mm: &Mm<TestMachine>, maps: &BTreeMap<u32, u32>) {
+    mm.validate_lru(&mut |violation| panic!("{violation}"));
+    let anon = |pfn: &&u32| is_anon(mm.page(crate::Pfn(**pfn)).unwrap().mapping.load(Relaxed));
+    let anons = maps.keys().filter(anon).count() as i64;
+    assert_eq!(mm.node_stat(NodeStat::AnonMapped), anons);
+    assert_eq!(
+        mm.node_stat(NodeStat::FileMapped),
+        maps.len() as i64 - anons
+    );
+    let listed: u64 = LruList::ALL.iter().map(|list| mm.lru_pages(*list)).sum();
+    let cached = mm.node_stat(NodeStat::FilePages) as u64;
+    assert_eq!(listed, anons as u64 + cached, "pages in lists");
+}
+
 /// Frames that are allocated, but for those of slabs.
 pub(super) fn allocated(mm: &Mm<TestMachine>) -> u64 {
     let census = mm.validate(&mut |violation| panic!("{violation}"));
     let all: u64 = census.iter().map(|zone| zone.allocated).sum();
-    use pagelab_abi::vmstat::NodeStat;
     let slabs = mm.node_stat(NodeStat::SlabReclaimable) + mm.node_stat(NodeStat::SlabUnreclaimable);
     all - slabs as u64
 }

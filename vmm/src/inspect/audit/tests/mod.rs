@@ -3,6 +3,7 @@
 
 mod hostile;
 mod leaks;
+mod lru;
 mod pages;
 mod slabs;
 mod swap_entries;

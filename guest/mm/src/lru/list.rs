@@ -1,0 +1,87 @@
+//! One list: links by pfn, changed under its lruvec's lock.
+
+use crate::{
+    machine::Machine,
+    memmap::{MemMap, add, sub},
+    sync::{self, Held},
+};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use pagelab_abi::{
+    lru::{LruHead, LruList, Lruvec},
+    page::{NONE, PageFlags, zone_of},
+};
+
+/// A lruvec of which this CPU has the lock. Nothing is allocated or freed, and no event counted,
+/// while this lives.
+pub(super) struct LockedLruvec<'a> {
+    lruvec: &'static Lruvec,
+    map: &'a MemMap,
+    _held: Held<'a, AtomicU32>,
+}
+
+impl<'a> LockedLruvec<'a> {
+    #[inline(always)]
+    pub(super) fn new(lruvec: &'static Lruvec, map: &'a MemMap, machine: &impl Machine) -> Self {
+        Self {
+            lruvec,
+            map,
+            _held: sync::lock(&lruvec.lock, || machine.relax()),
+        }
+    }
+
+    /// Puts a page that is in no list at the front of one.
+    #[inline(always)]
+    pub(super) fn push_newest(&self, list: LruList, pfn: u32) {
+        let (page, ends) = (self.map.page(pfn), self.head(list));
+        let next = ends.head.load(Relaxed);
+        page.next.store(next, Relaxed);
+        page.prev.store(NONE, Relaxed);
+        let back = if next == NONE {
+            &ends.tail
+        } else {
+            &self.map.page(next).prev
+        };
+        back.store(pfn, Relaxed);
+        ends.head.store(pfn, Relaxed);
+        self.entered(list, pfn);
+    }
+
+    /// Takes a page out of its list.
+    #[inline(always)]
+    pub(super) fn remove(&self, list: LruList, pfn: u32) {
+        let (page, ends) = (self.map.page(pfn), self.head(list));
+        let (next, prev) = (page.next.load(Relaxed), page.prev.load(Relaxed));
+        let back = if next == NONE {
+            &ends.tail
+        } else {
+            &self.map.page(next).prev
+        };
+        back.store(prev, Relaxed);
+        let forth = if prev == NONE {
+            &ends.head
+        } else {
+            &self.map.page(prev).next
+        };
+        forth.store(next, Relaxed);
+        let word = page.flags.fetch_and(!PageFlags::LRU.bits(), Relaxed);
+        sub(self.count(list, word), 1);
+    }
+
+    #[inline(always)]
+    fn entered(&self, list: LruList, pfn: u32) {
+        let flags = &self.map.page(pfn).flags;
+        let word = flags.fetch_or(PageFlags::LRU.bits(), Relaxed);
+        add(self.count(list, word), 1);
+    }
+
+    #[inline(always)]
+    fn head(&self, list: LruList) -> &'static LruHead {
+        &self.lruvec.lists[list as usize]
+    }
+
+    #[inline(always)]
+    fn count(&self, list: LruList, word: u32) -> &'static AtomicU32 {
+        let zones = &self.lruvec.nr;
+        &zones[zone_of(word) as usize % zones.len()][list as usize]
+    }
+}
