@@ -106,6 +106,11 @@ impl Machine for Guest {
         block::swap_write(slot, Pfn(pfn)).map_err(|_| SwapIoError)
     }
 
+    fn swap_error_reported(&self) {
+        let reported = &root::swap_io().reported;
+        reported.store(reported.load(Relaxed) + 1, Relaxed);
+    }
+
     #[inline]
     fn event(&self, kind: EventKind, a: u64, b: u64) {
         if root::clock().tick(kind, a, b) {

@@ -68,6 +68,9 @@ pub trait Machine: Sync {
         Err(SwapIoError)
     }
 
+    /// A program is told of an error of the swap device, by a signal or a system call's error.
+    fn swap_error_reported(&self) {}
+
     /// One tick of the event clock. May not return before the host has looked at the guest, so
     /// it is called when the structures are consistent, and never under a lock.
     fn event(&self, kind: EventKind, a: u64, b: u64);

@@ -187,6 +187,7 @@ impl Running<'_> {
         writeln!(out, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0")?;
         writeln!(out, "VmSize:\t{:8} kB", total * 4)?;
         writeln!(out, "VmRSS:\t{:8} kB", resident * 4)?;
+        writeln!(out, "VmSwap:\t{:8} kB", self.space.swapped() * 4)?;
         writeln!(out, "Threads:\t1")
     }
 

@@ -38,7 +38,8 @@ pub(super) struct Rusage {
     max_rss: u64,
     unused: [u64; 3],
     minor_faults: u64,
-    more: [u64; 9],
+    major_faults: u64,
+    more: [u64; 8],
 }
 
 const _: () = assert!(size_of::<Rusage>() == 144);
@@ -147,10 +148,14 @@ pub(super) fn getrusage(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u6
     match args[0] as i32 {
         SELF | THREAD => {
             usage.user_time = [now / SECOND, now % SECOND / 1000];
-            usage.minor_faults = task.faults();
+            usage.minor_faults = task.faults() - task.major_faults;
+            usage.major_faults = task.major_faults;
             usage.max_rss = user::space(task)?.resident() * PAGE_SIZE / 1024;
         }
-        CHILDREN => usage.minor_faults = task.children_faults,
+        CHILDREN => {
+            usage.minor_faults = task.children_faults - task.children_major_faults;
+            usage.major_faults = task.children_major_faults;
+        }
         _ => return Err(Errno::EINVAL),
     }
     user::store(user::space(task)?, args[1], &usage)?;
@@ -164,6 +169,9 @@ pub(super) fn sysinfo(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64,
     info.uptime = tasks.clock().monotonic() / SECOND;
     info.total_ram = managed * PAGE_SIZE;
     info.free_ram = mm.free_pages_total() * PAGE_SIZE;
+    let (total, free) = mm.swap_slots();
+    info.total_swap = total * PAGE_SIZE;
+    info.free_swap = free * PAGE_SIZE;
     info.procs = tasks.count() as u16;
     info.mem_unit = 1;
     user::store(user::space(tasks.get_mut(slot))?, args[0], &info)?;

@@ -94,6 +94,10 @@ pub(crate) struct Task {
     pub(crate) rlimits: [Rlimit; RLIMITS],
     /// Page faults of the children it has waited for.
     pub(crate) children_faults: u64,
+    /// Those of its faults that needed I/O.
+    pub(crate) major_faults: u64,
+    /// The same of [`Self::children_faults`].
+    pub(crate) children_major_faults: u64,
     /// Address of a word that becomes 0 when it ends; 0 if there is none.
     pub(crate) clear_child_tid: u64,
     /// The signal it gets when its parent ends, or 0.
@@ -136,6 +140,8 @@ impl Task {
             has_execed: false,
             rlimits: default_rlimits(),
             children_faults: 0,
+            major_faults: 0,
+            children_major_faults: 0,
             clear_child_tid: 0,
             pdeath_signal: 0,
             fail: fail::Fail::default(),

@@ -51,7 +51,10 @@ impl Tasks {
             return Flow::Continue;
         };
         let injected = Fail::injected();
-        let Err(fault) = space.handle_fault(address, code) else {
+        let majors = space.major_faults();
+        let handled = space.handle_fault(address, code);
+        task.major_faults += space.major_faults() - majors;
+        let Err(fault) = handled else {
             task.fail.no_longer();
             return Flow::Continue;
         };

@@ -93,7 +93,10 @@ impl Tasks {
         let task = self.get_mut(child);
         if task.state() == TaskState::Zombie {
             let faults = task.faults() + task.children_faults;
-            self.get_mut(parent).children_faults += faults;
+            let majors = task.major_faults + task.children_major_faults;
+            let parent = self.get_mut(parent);
+            parent.children_faults += faults;
+            parent.children_major_faults += majors;
             self.remove(child);
         } else {
             task.signals.stop_news = None;

@@ -37,6 +37,7 @@ mod report;
 mod signals;
 mod sources;
 mod stop;
+mod swap;
 mod system;
 
 use compare::{Build, SMALL, alike_as, alike_in, alike_on, guest, programs};

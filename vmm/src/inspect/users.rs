@@ -34,6 +34,8 @@ pub(in crate::inspect) struct Holders {
     pub(in crate::inspect) entries: u32,
     /// Slots of the page cache.
     pub(in crate::inspect) slots: u32,
+    /// Slots of swap, whose page it is in the swap cache.
+    pub(in crate::inspect) swap: u32,
 }
 
 /// All of it.
@@ -41,8 +43,12 @@ pub(in crate::inspect) struct Users {
     pub(in crate::inspect) tasks: Vec<Task>,
     pub(in crate::inspect) spaces: Vec<Space>,
     pub(in crate::inspect) files: Vec<File>,
-    /// Frames that an entry or the page cache holds.
+    /// Frames that an entry, the page cache or the swap cache holds.
     pub(in crate::inspect) frames: BTreeMap<u32, Holders>,
+    /// Swap slots whose page is in the swap cache, and the frame.
+    pub(in crate::inspect) swap_cache: BTreeMap<u64, u32>,
+    /// Entries that lead to each swap slot.
+    pub(in crate::inspect) swapped: BTreeMap<u64, u32>,
 }
 
 impl Users {
@@ -84,11 +90,23 @@ impl Users {
         for (_, pfn) in files.iter().flat_map(|file| &file.cached.pages) {
             frames.entry(*pfn).or_default().slots += 1;
         }
+        let swap_cache = swap_cache(snapshot);
+        for pfn in swap_cache.values() {
+            frames.entry(*pfn).or_default().swap += 1;
+        }
+        let mut swapped: BTreeMap<u64, u32> = BTreeMap::new();
+        for (page, _) in spaces.iter().flat_map(Space::swapped) {
+            if let Some((_, slot)) = page.swap_slot() {
+                *swapped.entry(slot).or_default() += 1;
+            }
+        }
         Ok(Self {
             tasks,
             spaces,
             files,
             frames,
+            swap_cache,
+            swapped,
         })
     }
 
@@ -124,6 +142,13 @@ impl Space {
         let held = self.pages.pages.iter().filter(|page| page.holds_page());
         held.map(|page| (page, self.area(page.va())))
     }
+
+    /// Entries that lead to swap, with their areas.
+    pub(in crate::inspect) fn swapped(&self) -> impl Iterator<Item = (&UserPage, Option<&Area>)> {
+        let pages = self.pages.pages.iter();
+        let swapped = pages.filter(|page| page.swap_slot().is_some());
+        swapped.map(|page| (page, self.area(page.va())))
+    }
 }
 
 impl File {
@@ -131,6 +156,19 @@ impl File {
     pub(in crate::inspect) fn is_shmem(&self) -> bool {
         self.file.flags.contains(AddressSpaceFlags::SHMEM)
     }
+}
+
+/// The swap cache. What of the map of the slots cannot be decoded is told by the audit of it.
+fn swap_cache(snapshot: &Snapshot<'_>) -> BTreeMap<u64, u32> {
+    let Ok(Some(swap)) = snapshot.swap() else {
+        return BTreeMap::new();
+    };
+    let slots = swap.clusters.iter().filter_map(|it| swap.slots(it).ok());
+    slots
+        .flatten()
+        .filter(|slot| !slot.is_bad())
+        .filter_map(|slot| Some((slot.number, slot.cache?)))
+        .collect()
 }
 
 /// "pid 7 (sh)" for the first task that has the address space.

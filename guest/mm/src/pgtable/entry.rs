@@ -1,6 +1,6 @@
 //! One entry of a page table.
 
-use crate::Pfn;
+use crate::{Pfn, swap::SwapEntry};
 use pagelab_abi::{
     pte::{
         PTE_ACCESSED, PTE_ADDRESS, PTE_DIRTY, PTE_NX, PTE_PRESENT, PTE_PROTNONE, PTE_SPECIAL,
@@ -31,6 +31,19 @@ impl Pte {
     #[inline(always)]
     pub(crate) const fn is_used(self) -> bool {
         self.0 & PTE_ACCESSED != 0
+    }
+
+    /// Whether it holds a page: present, or kept from everybody. If not, and it is not empty, it
+    /// leads to swap.
+    #[inline(always)]
+    pub(crate) const fn holds_page(self) -> bool {
+        self.0 & (PTE_PRESENT | PTE_PROTNONE) != 0
+    }
+
+    /// The slot that it leads to, if it does (Linux: `pte_to_swp_entry`).
+    #[inline]
+    pub(crate) const fn swap_entry(self) -> Option<SwapEntry> {
+        SwapEntry::of_pte(self.0)
     }
 
     /// Whether stores are allowed.

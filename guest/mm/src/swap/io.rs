@@ -3,7 +3,7 @@
 use super::{SwapEntry, SwapError, cache::Fate};
 use crate::{Mm, Order, Pfn, machine::Machine};
 use core::sync::atomic::Ordering::Relaxed;
-use pagelab_abi::{event::EventKind, gfp::Gfp, page::MAPPING_ANON};
+use pagelab_abi::{event::EventKind, gfp::Gfp, page::MAPPING_ANON, vmstat::VmEvent};
 
 /// Slots that a page is written to at most: a device may fail here and there, but if it fails this
 /// often it is no use to fill it with bad slots.
@@ -14,7 +14,7 @@ const READ_TRIES: u32 = 2;
 
 impl<M: Machine + 'static> Mm<M> {
     /// Writes a page to a slot and leaves it in the swap cache; see the module's head for what the
-    /// caller does then. The caller has a reference to the page, and nobody writes to it. A slot that
+    /// caller does then. The caller has a reference to the page, and no entry allows to write to it. A slot that
     /// the device fails to write is bad from then on.
     ///
     /// # Errors
@@ -23,6 +23,7 @@ impl<M: Machine + 'static> Mm<M> {
         for _ in 0..WRITE_TRIES {
             let entry = self.add_to_swap(pfn)?;
             if self.machine.swap_write(entry.slot(), pfn.0).is_ok() {
+                self.count_event(VmEvent::Pswpout, 1);
                 self.machine
                     .event(EventKind::SwapOut, entry.slot(), pfn.0.into());
                 return Ok(entry);
@@ -50,6 +51,7 @@ impl<M: Machine + 'static> Mm<M> {
             self.free_pages(pfn, Order::ZERO);
             return Err(SwapError::Io);
         }
+        self.count_event(VmEvent::Pswpin, 1);
         let page = self.map.page(pfn.0);
         page.mapping.store(MAPPING_ANON, Relaxed);
         page.mapcount.store(0, Relaxed);

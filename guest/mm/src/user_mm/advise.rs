@@ -24,8 +24,8 @@ use pagelab_abi::{
 const PINNED: VmFlags = VmFlags::LOCKED.union(VmFlags::PFNMAP);
 
 impl<M: Machine + 'static> UserMm<M> {
-    /// madvise. The content of `MADV_FREE`d pages goes at once. `MADV_COLD`, `MADV_PAGEOUT`,
-    /// `MADV_WILLNEED` and `MADV_MERGEABLE` are heard, and nothing is done.
+    /// madvise. The content of `MADV_FREE`d pages goes at once. `MADV_COLD` and `MADV_MERGEABLE`, and
+    /// for pages of files `MADV_PAGEOUT` and `MADV_WILLNEED`, are heard, and nothing is done.
     ///
     /// # Errors
     /// `EINVAL` for unknown advice, an unaligned address, or advice that the area does not take,
@@ -73,7 +73,13 @@ impl<M: Machine + 'static> UserMm<M> {
         let flags = area.flags;
         let anonymous = matches!(area.backing, Backing::Anonymous { .. });
         let flags = match advice {
-            MADV_WILLNEED | MADV_MERGEABLE | MADV_UNMERGEABLE => return Ok(()),
+            MADV_MERGEABLE | MADV_UNMERGEABLE => return Ok(()),
+            MADV_WILLNEED => {
+                if anonymous {
+                    self.swap_in_ahead(part);
+                }
+                return Ok(());
+            }
             MADV_DONTNEED | MADV_FREE | MADV_COLD | MADV_PAGEOUT if flags.intersects(PINNED) => {
                 return Err(Errno::EINVAL);
             }
@@ -82,7 +88,11 @@ impl<M: Machine + 'static> UserMm<M> {
                 self.drop_pages(area, part);
                 return Ok(());
             }
-            MADV_COLD | MADV_PAGEOUT => return Ok(()),
+            MADV_COLD => return Ok(()),
+            MADV_PAGEOUT => {
+                self.page_out(part);
+                return Ok(());
+            }
             MADV_REMOVE => return self.remove_pages(area, part),
             MADV_NORMAL => flags - (VmFlags::RAND_READ | VmFlags::SEQ_READ),
             MADV_SEQUENTIAL => (flags - VmFlags::RAND_READ) | VmFlags::SEQ_READ,

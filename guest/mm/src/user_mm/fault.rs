@@ -16,7 +16,6 @@ use pagelab_abi::{
     event::EventKind,
     gfp::Gfp,
     mm_struct::RssStat,
-    page::is_anon,
     pte::{PTE_ACCESSED, PTE_DIRTY},
     vma::VmFlags,
 };
@@ -72,6 +71,9 @@ impl<M: Machine + 'static> UserMm<M> {
                 }
             };
         }
+        if !pte.holds_page() {
+            return self.swap_fault(addr, &area, pte, access);
+        }
         if access == Access::Write && !pte.is_writable() {
             return self.write_protect_fault(page, &area, pte);
         }
@@ -99,6 +101,7 @@ impl<M: Machine + 'static> UserMm<M> {
         }
         match self.tables().walk_alloc(page) {
             Ok(entry) => {
+                // It is as empty as it was, whatever has been reclaimed since.
                 self.map_anonymous(entry, page, pfn, area);
                 Ok(())
             }
@@ -169,64 +172,22 @@ impl<M: Machine + 'static> UserMm<M> {
         }
     }
 
-    /// A store to a page that is there and read-only, in an area that is writable
-    /// (Linux: `do_wp_page`).
-    fn write_protect_fault(&mut self, page: u64, area: &Area, pte: Pte) -> Result<(), FaultSignal> {
-        if area.flags.contains(VmFlags::SHARED) {
-            self.replace(page, Pte(pte.0 | PTE_ACCESSED).writable());
-            return Ok(());
-        }
-        let old = pte.pfn();
-        if !pte.is_special() {
-            let page_of = self.mm.map.page(old.0);
-            if is_anon(page_of.mapping.load(Relaxed)) && page_of.refcount.load(Relaxed) == 1 {
-                // Nobody else has it any more.
-                self.replace(page, Pte(pte.0 | PTE_ACCESSED).writable());
-                return Ok(());
-            }
-        }
-        let new = self.alloc_user_page()?;
-        let filled = if pte.is_special() {
-            self.zero_page(new)
-        } else {
-            self.copy_page(new, old)
-        };
-        if let Err(error) = filled {
-            return self.give_up(new, error);
-        }
-        let entry = self.tables().walk(page);
-        if let Some(entry) = entry {
-            self.map_anonymous(entry, page, new, area);
-        }
-        self.mm.machine.flush_tlb_page(page);
-        if !pte.is_special() {
-            let kind = if self.unmap_page(area, pte) {
-                RssStat::Anon
-            } else {
-                self.file_rss(area)
-            };
-            self.add_rss(kind, -1);
-            self.mm.put_page(old);
-        }
-        Ok(())
-    }
-
     /// A page for a program, without content.
     #[inline]
-    fn alloc_user_page(&self) -> Result<Pfn, AllocError> {
+    pub(super) fn alloc_user_page(&self) -> Result<Pfn, AllocError> {
         self.mm.alloc_pages(Gfp::HIGHUSER_MOVABLE, Order::ZERO)
     }
 
     /// Gives back a page that was not mapped in the end.
     #[cold]
-    fn give_up(&self, pfn: Pfn, error: AllocError) -> Result<(), FaultSignal> {
+    pub(super) fn give_up(&self, pfn: Pfn, error: AllocError) -> Result<(), FaultSignal> {
         self.mm.free_pages(pfn, Order::ZERO);
         Err(error.into())
     }
 
     /// Maps a new anonymous page, written, where a private area is.
     #[inline(always)]
-    fn map_anonymous(&self, entry: &AtomicU64, page: u64, pfn: Pfn, area: &Area) {
+    pub(super) fn map_anonymous(&self, entry: &AtomicU64, page: u64, pfn: Pfn, area: &Area) {
         let mm = self.mm;
         mm.page_add_new_anon_rmap(pfn, self.anon_group(), area.page_index(page));
         mm.lru_add(pfn, area.flags.contains(VmFlags::LOCKED));
@@ -235,36 +196,15 @@ impl<M: Machine + 'static> UserMm<M> {
     }
 
     /// Changes the entry of a page, and lets the CPU know.
-    fn replace(&self, page: u64, pte: Pte) {
+    pub(super) fn replace(&self, page: u64, pte: Pte) {
         if let Some(entry) = self.tables().walk(page) {
             entry.store(pte.0, Relaxed);
         }
         self.mm.machine.flush_tlb_page(page);
     }
 
-    fn zero_page(&self, pfn: Pfn) -> Result<(), AllocError> {
+    pub(super) fn zero_page(&self, pfn: Pfn) -> Result<(), AllocError> {
         zero_frame(&self.mm.machine, pfn.0)
-    }
-
-    /// Copies a frame.
-    fn copy_page(&self, to: Pfn, from: Pfn) -> Result<(), AllocError> {
-        let machine = &self.mm.machine;
-        let source = machine.kmap_local(from.0).ok_or(AllocError::NoWindow)?;
-        let copied = match machine.kmap_local(to.0) {
-            Some(target) => {
-                // SAFETY: both are windows onto whole, different frames; `to` is new, and what a
-                // program could write into `from` is only bytes.
-                unsafe {
-                    target.copy_from_nonoverlapping(source, PAGE_SIZE as usize);
-                    machine.kunmap_local(target);
-                }
-                Ok(())
-            }
-            None => Err(AllocError::NoWindow),
-        };
-        // SAFETY: the window opened last that is still open.
-        unsafe { machine.kunmap_local(source) };
-        copied
     }
 }
 

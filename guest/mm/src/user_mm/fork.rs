@@ -8,7 +8,6 @@ use pagelab_abi::{
     PAGE_SHIFT,
     gfp::Gfp,
     mm_struct::{MmStruct, RssStat},
-    page::is_anon,
     vma::VmFlags,
 };
 
@@ -83,10 +82,15 @@ impl<M: Machine + 'static> UserMm<M> {
                 let entries = &entries[first..];
                 match child.tables().walk_alloc_many(from, entries.len()) {
                     Ok(copies) => {
-                        let (anon, other) = self.copy_entries(from, entries, copies, gather);
-                        child.add_rss(RssStat::Anon, anon);
-                        if other != 0 {
-                            child.add_rss(self.file_rss(area), other);
+                        // What was copied before an error is the child's, which gives it back.
+                        let mut copied = Copied::default();
+                        result = self.copy_entries(from, entries, copies, &mut copied, gather);
+                        child.add_rss(RssStat::Anon, copied.anon);
+                        if copied.other != 0 {
+                            child.add_rss(self.file_rss(area), copied.other);
+                        }
+                        if copied.swapped != 0 {
+                            child.add_rss(RssStat::Swap, copied.swapped);
                         }
                     }
                     Err(error) => result = Err(error),
@@ -95,29 +99,35 @@ impl<M: Machine + 'static> UserMm<M> {
         result
     }
 
-    /// Copies entries of one node, and returns how many lead to anonymous pages and to others.
+    /// Copies entries of one node, and counts them.
     #[inline]
     fn copy_entries(
         &self,
         address: u64,
         entries: &[AtomicU64],
         copies: &[AtomicU64],
+        copied: &mut Copied,
         gather: &mut TlbGather<'_, M>,
-    ) -> (i64, i64) {
-        let (mut anon, mut other) = (0, 0);
+    ) -> Result<(), AllocError> {
         for (page, (entry, copy)) in entries.iter().zip(copies).enumerate() {
             let pte = Pte(entry.load(Relaxed));
             if pte.is_none() {
+                continue;
+            }
+            if !pte.holds_page() {
+                self.share_slot(pte)?;
+                copy.store(pte.0, Relaxed);
+                copied.swapped += 1;
                 continue;
             }
             if !pte.is_special() {
                 let page = self.mm.map.page(pte.pfn().0);
                 page.refcount.fetch_add(1, Relaxed);
                 page.mapcount.fetch_add(1, Relaxed);
-                if is_anon(page.mapping.load(Relaxed)) {
-                    anon += 1;
+                if self.is_anon_page(pte.pfn()) {
+                    copied.anon += 1;
                 } else {
-                    other += 1;
+                    copied.other += 1;
                 }
             }
             if pte.is_writable() {
@@ -126,8 +136,28 @@ impl<M: Machine + 'static> UserMm<M> {
             }
             copy.store(pte.read_only().unused().0, Relaxed);
         }
-        (anon, other)
+        Ok(())
     }
+
+    /// One more entry leads to a slot. That too many do is a want of memory, as on Linux, where
+    /// more are counted in a page of their own.
+    #[cold]
+    fn share_slot(&self, pte: Pte) -> Result<(), AllocError> {
+        let slot = pte.swap_entry().ok_or(AllocError::NoMemory)?;
+        let shared = self.mm.swap_duplicate(slot);
+        shared.map_err(|_| AllocError::NoMemory)
+    }
+}
+
+/// Entries that a child has got.
+#[derive(Default)]
+struct Copied {
+    /// For anonymous pages.
+    anon: i64,
+    /// For others.
+    other: i64,
+    /// For what is in swap.
+    swapped: i64,
 }
 
 /// What a child has from its parent besides areas.

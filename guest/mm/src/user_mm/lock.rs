@@ -1,5 +1,5 @@
-//! mlock and its kin (Linux mm/mlock.c). Nothing is ever taken from a program here, so a lock is
-//! only that the pages are there, and a count.
+//! mlock and its kin (Linux mm/mlock.c). A lock is that the pages are there, that nobody takes pages
+//! out of an area with `LOCKED`, and a count.
 
 use super::UserMm;
 use crate::{machine::Machine, vma::Area};

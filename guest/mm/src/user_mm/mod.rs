@@ -8,17 +8,26 @@
 //!   mincore, pages ahead of their use. `truncate`: files that become shorter while they are mapped.
 //! * `fork`: a second address space with the same content.
 //! * `maps`: /proc/PID/maps.
-//! * `fault`: pages come; `access`: the kernel loads and stores for a system call.
-//! * `zap`: pages go. `rmap`: from a page to who maps it.
+//! * `fault`: pages come; `cow`: and are copied when one of those who share them stores.
+//! * `access`: the kernel loads and stores for a system call.
+//! * `zap`: pages go. `swap_out`: pages go to swap; `swap_in`: they come back.
+//! * `rmap`: from a page to who maps it.
 //!
 //! Errors are those of Linux's system calls. Whatever fails for want of memory leaves the address
 //! space as it was, unless a function says otherwise.
+//!
+//! Every allocation may reclaim, and reclaim takes pages out of any address space, this one too: an
+//! entry that holds a page can lead to swap afterwards, or be empty if the page is a file's. So
+//! whoever allocates between reading an entry and changing it reads it again, and holds a reference to
+//! a page that it uses meanwhile. An entry that is empty or leads to swap stays so, and nodes of
+//! the tables stay.
 //!
 //! The tree of areas and the tables are private to a [`UserMm`], and all changes need it by `&mut`.
 
 mod access;
 mod advise;
 mod brk;
+mod cow;
 mod fault;
 mod fork;
 mod insert;
@@ -36,6 +45,8 @@ mod request;
 mod rmap;
 mod signal;
 mod stack;
+mod swap_in;
+mod swap_out;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -98,9 +109,19 @@ impl<M: Machine + 'static> UserMm<M> {
         self.mm_struct().total_vm.load(Relaxed)
     }
 
-    /// Faults so far.
+    /// Faults so far that needed no I/O.
     pub fn faults(&self) -> u64 {
         self.mm_struct().min_flt.load(Relaxed)
+    }
+
+    /// Faults so far that needed I/O.
+    pub fn major_faults(&self) -> u64 {
+        self.mm_struct().maj_flt.load(Relaxed)
+    }
+
+    /// Entries that lead to swap.
+    pub fn swapped(&self) -> u64 {
+        self.mm_struct().rss[RssStat::Swap as usize].load(Relaxed)
     }
 
     /// Says where the strings of the arguments and of the environment are.

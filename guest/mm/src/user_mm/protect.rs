@@ -92,7 +92,8 @@ impl<M: Machine + 'static> UserMm<M> {
             .for_each_node(range.start, range.end, |address, entries| {
                 for (page, entry) in entries.iter().enumerate() {
                     let pte = Pte(entry.load(Relaxed));
-                    if pte.is_none() {
+                    // What is in swap gets the rights of its area when it comes back.
+                    if !pte.holds_page() {
                         continue;
                     }
                     let new = pte.with_rights(flags);

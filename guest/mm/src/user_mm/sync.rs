@@ -83,10 +83,11 @@ impl<M: Machine + 'static> UserMm<M> {
         Ok(())
     }
 
-    /// Whether a page is mapped, or in the page cache.
+    /// Whether a page is mapped, or in the page cache or the swap cache.
     fn is_in_core(&self, area: &Area, page: u64) -> bool {
-        if !self.tables().get(page).is_none() {
-            return true;
+        let pte = self.tables().get(page);
+        if !pte.is_none() {
+            return pte.holds_page() || self.is_swap_cached(pte);
         }
         let (Some(file), Backing::File { pgoff, .. }) = (file_of(area), area.backing) else {
             return false;

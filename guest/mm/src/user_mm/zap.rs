@@ -1,7 +1,7 @@
 //! Pages go (Linux mm/memory.c: `zap_pte_range`).
 
 use super::UserMm;
-use crate::{machine::Machine, pgtable::Pte, tlb::TlbGather, vma::Area};
+use crate::{Pfn, machine::Machine, pgtable::Pte, tlb::TlbGather, vma::Area};
 use core::{ops::Range, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{PAGE_SHIFT, mm_struct::RssStat, page::is_anon, vma::VmFlags};
 
@@ -20,7 +20,7 @@ impl<M: Machine + 'static> UserMm<M> {
         gather: &mut TlbGather<'_, M>,
     ) {
         self.note_hiwater();
-        let (mut anon, mut file) = (0, 0);
+        let (mut anon, mut file, mut swapped) = (0, 0, 0);
         self.tables()
             .for_each_node(part.start, part.end, |address, entries| {
                 for (page, entry) in entries.iter().enumerate() {
@@ -29,6 +29,11 @@ impl<M: Machine + 'static> UserMm<M> {
                         continue;
                     }
                     entry.store(0, Relaxed);
+                    if !pte.holds_page() {
+                        self.free_swap_entry(pte);
+                        swapped -= 1;
+                        continue;
+                    }
                     let address = address + ((page as u64) << PAGE_SHIFT);
                     if pte.is_special() {
                         gather.change(address);
@@ -46,6 +51,9 @@ impl<M: Machine + 'static> UserMm<M> {
         if file != 0 {
             self.add_rss(self.file_rss(area), file);
         }
+        if swapped != 0 {
+            self.add_rss(RssStat::Swap, swapped);
+        }
     }
 
     /// An entry of an area that held a page no longer does. True if the page is anonymous.
@@ -61,9 +69,15 @@ impl<M: Machine + 'static> UserMm<M> {
         anon
     }
 
-    /// Whether an entry holds an anonymous page.
-    fn is_anonymous(&self, pte: Pte) -> bool {
-        !pte.is_special() && is_anon(self.mm.map.page(pte.pfn().0).mapping.load(Relaxed))
+    /// Whether an entry that is not empty is for an anonymous page, here or in swap.
+    pub(super) fn is_anonymous(&self, pte: Pte) -> bool {
+        !pte.holds_page() || !pte.is_special() && self.is_anon_page(pte.pfn())
+    }
+
+    /// Whether a page that is mapped is anonymous.
+    #[inline(always)]
+    pub(super) fn is_anon_page(&self, pfn: Pfn) -> bool {
+        is_anon(self.mm.map.page(pfn.0).mapping.load(Relaxed))
     }
 
     /// As what the pages of an area count that are not anonymous.

@@ -6,7 +6,7 @@ use super::{Audit, Findings, Guest, Skip};
 
 pub(super) const AUDIT: Audit = Audit {
     name: "cow-unshared",
-    checks: "a private page that can be written has one entry, and is in no file and not the page of zeros",
+    checks: "a private page that can be written has one entry, and is in no file, not in the swap cache and not the page of zeros",
     run,
 };
 
@@ -25,6 +25,8 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
                 "the page of zeros".to_owned()
             } else if holders.slots > 0 {
                 "in the page cache".to_owned()
+            } else if holders.swap > 0 {
+                "in the swap cache".to_owned()
             } else if holders.entries > 1 {
                 format!("held by {} entries", holders.entries)
             } else {

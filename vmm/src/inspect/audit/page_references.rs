@@ -1,4 +1,4 @@
-//! References are page-table entries, the page cache, and nothing else for long.
+//! References are page-table entries, the page cache, the swap cache, and nothing else for long.
 
 use pagelab_abi::page::{PageFlags, is_anon};
 
@@ -7,7 +7,7 @@ use crate::inspect::{decode::BlockState, users::Holders};
 
 pub(super) const AUDIT: Audit = Audit {
     name: "page-references",
-    checks: "a program's frame has a reference for each entry and for the page cache, and at most one more",
+    checks: "a program's frame has a reference for each entry, for the page cache and for the swap cache, and at most one more",
     run,
 };
 
@@ -22,15 +22,23 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
     if let Some(why) = users.incomplete() {
         return Err(Skip(why));
     }
-    for (&pfn, &Holders { entries, slots }) in &users.frames {
+    for (
+        &pfn,
+        &Holders {
+            entries,
+            slots,
+            swap,
+        },
+    ) in &users.frames
+    {
         let Some(page) = guest.snapshot.descriptor(pfn) else {
             findings.add(|| format!("frame {pfn:#x} is held, and has no descriptor"));
             continue;
         };
-        let held = entries + slots;
+        let held = entries + slots + swap;
         let found = page.refcount;
         findings.require((held..=held + PINS).contains(&found), || {
-            format!("frame {pfn:#x} has {found} references: {entries} entries and {slots} slots of the page cache hold it")
+            format!("frame {pfn:#x} has {found} references: {entries} entries, {slots} slots of the page cache and {swap} of swap hold it")
         });
         findings.require(i64::from(page.mapcount) == i64::from(entries), || {
             format!(

@@ -44,7 +44,7 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
     users.incomplete().map_or(Ok(()), |why| Err(Skip(why)))
 }
 
-/// Pages present, by kind.
+/// Pages present, by kind, and those in swap.
 fn rss(guest: &Guest<'_>, users: &Users, space: &Space) -> [u64; NR_RSS_STATS] {
     let mut rss = [0; NR_RSS_STATS];
     for (page, _) in space.held().filter(|(page, _)| !page.is_special()) {
@@ -59,5 +59,6 @@ fn rss(guest: &Guest<'_>, users: &Users, space: &Space) -> [u64; NR_RSS_STATS] {
         };
         rss[kind as usize] += page.frames();
     }
+    rss[RssStat::Swap as usize] = space.swapped().count() as u64;
     rss
 }

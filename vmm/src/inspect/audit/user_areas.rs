@@ -6,7 +6,7 @@ use super::{Audit, Findings, Guest, Skip};
 
 pub(super) const AUDIT: Audit = Audit {
     name: "user-pages-in-areas",
-    checks: "every page of a program lies in an area and allows no more than it",
+    checks: "every page of a program, here or in swap, lies in an area and allows no more than it",
     run,
 };
 
@@ -46,6 +46,13 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
                     "{name}: the page at {va:#x} {what}, its area {:#x}-{:#x} does not allow that",
                     area.start, area.end
                 )
+            });
+        }
+        for (page, area) in space.swapped() {
+            let va = page.va();
+            let fits = area.is_some_and(|area| !area.flags.contains(VmFlags::SHARED));
+            findings.require(fits, || {
+                format!("{name}: the page in swap at {va:#x} lies in no private area")
             });
         }
     }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use pagelab_abi::{
     PAGE_SHIFT,
     pte::{PTE_PROTNONE, PTE_SPECIAL},
+    swap::swap_of_pte,
 };
 
 use super::{Snapshot, UserMm};
@@ -76,6 +77,12 @@ impl UserPage {
     /// Whether it holds a page: present, or kept from everybody.
     pub fn holds_page(&self) -> bool {
         self.is_present() || self.value() & PTE_PROTNONE != 0
+    }
+
+    /// Number of the device and of the slot that it leads to, if the page is in swap. The numbers are
+    /// unchecked.
+    pub fn swap_slot(&self) -> Option<(u64, u64)> {
+        swap_of_pte(self.value())
     }
 
     /// Whether the frame has no reference from it: the page of zeros.

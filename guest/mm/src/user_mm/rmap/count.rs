@@ -21,7 +21,6 @@ impl<M: Machine + 'static> Mm<M> {
     }
 
     /// A page that came back from swap, with its place, is mapped by a member of its family.
-    #[allow(dead_code, reason = "for the fault that brings a page back from swap")]
     pub(in crate::user_mm) fn page_add_anon_rmap(&self, pfn: Pfn, group: u64) {
         let page = self.map.page(pfn.0);
         let old = page.mapping.load(Relaxed);

@@ -14,6 +14,7 @@ mod model;
 mod oracle;
 mod remaps;
 mod rights;
+mod swapping;
 mod sweep;
 mod wild;
 
@@ -39,10 +40,19 @@ struct World {
 impl World {
     /// 32 MiB, of which the upper half is not in the direct map.
     fn new() -> Self {
+        Self::with_swap(0)
+    }
+
+    /// The same with a swap device of so many pages, if any.
+    fn with_swap(pages: u64) -> Self {
         let zones = ZoneConfig::with_limits(ZoneModel::Classic, &[4 << 20, 16 << 20]).unwrap();
         let mm = boot(32 << 20, zones);
         mm.slab_init(CacheFlags::empty()).unwrap();
         mm.vm_init().unwrap();
+        if pages > 0 {
+            mm.machine().disk().set_pages(pages);
+            assert_eq!(mm.swapon(), Ok(pages));
+        }
         let mut world = Self {
             mm: Box::into_raw(Box::new(mm)),
             free: 0,
@@ -71,6 +81,9 @@ impl World {
     fn check_empty(&self) {
         oracle::check(self.mm(), &mut []);
         assert_eq!(self.in_use(), self.free, "frames leaked");
+        let (total, free) = self.mm().swap_slots();
+        // Some may be bad, but none is in use.
+        assert_eq!((total, self.mm().swap_cached()), (free, 0), "slots leaked");
         // Magazines count as in use.
         self.mm().slab().shrink_all(u64::MAX);
         for cache in ["mm_struct", "vm_area_struct", "anon_group"] {

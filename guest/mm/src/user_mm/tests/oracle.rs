@@ -2,7 +2,8 @@
 
 use super::UserMm;
 use crate::{
-    Mm,
+    Mm, Pfn,
+    swap::SwapEntry,
     testing::{TestMachine, violations},
     vma::{Area, Backing},
 };
@@ -64,6 +65,10 @@ fn walk_node(
 /// Checks an entry against its area.
 fn check_entry(mm: &Mm<TestMachine>, area: &Area, address: u64, entry: u64) {
     let what = || std::format!("{address:#x}: entry {entry:#x} in {area:x?}");
+    if SwapEntry::of_pte(entry).is_some() {
+        assert!(!area.flags.contains(VmFlags::SHARED), "{}", what());
+        return;
+    }
     let readable = VmFlags::READ | VmFlags::WRITE | VmFlags::EXEC;
     if area.flags.intersects(readable) {
         let present = PTE_PRESENT | PTE_USER;
@@ -87,7 +92,7 @@ fn check_entry(mm: &Mm<TestMachine>, area: &Area, address: u64, entry: u64) {
             "{}",
             what()
         );
-        let page = mm.page(crate::Pfn::from_phys(entry & PTE_ADDRESS)).unwrap();
+        let page = mm.page(Pfn::from_phys(entry & PTE_ADDRESS)).unwrap();
         if !area.flags.contains(VmFlags::SHARED) {
             assert_eq!(page.refcount.load(Relaxed), 1, "{}", what());
             assert!(is_anon(page.mapping.load(Relaxed)), "{}", what());
@@ -96,16 +101,18 @@ fn check_entry(mm: &Mm<TestMachine>, area: &Area, address: u64, entry: u64) {
 }
 
 /// An anonymous page says where it is mapped, and by whose family.
-fn check_rmap(user: &UserMm<TestMachine>, area: &Area, address: u64, page: &Page) {
+fn check_rmap(user: &UserMm<TestMachine>, area: &Area, address: u64, pfn: Pfn, page: &Page) {
     let mapping = page.mapping.load(Relaxed);
     assert_eq!(group_of_mapping(mapping), user.anon_group(), "{address:#x}");
     let index = area.page_index(address);
-    assert_eq!(page.private.load(Relaxed), index as u32, "{address:#x}");
+    let stored = user.mm().page_index(pfn);
+    assert_eq!(stored, Some(index as u32), "{address:#x}");
 }
 
 /// Checks all address spaces that there are, of which the first is the one that the CPU runs.
 pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestMachine>]) {
     let mut maps: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut slots: BTreeMap<SwapEntry, u32> = BTreeMap::new();
     for user in users.iter_mut() {
         let tree = user.tree();
         tree.check_invariants().unwrap();
@@ -113,19 +120,22 @@ pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestM
         let found = walk(user, &areas);
         let this = user.mm_struct();
         assert_eq!(this.pgtables.load(Relaxed), found.nodes, "nodes");
-        let (mut anon, mut other) = (0, 0);
+        let (mut anon, mut other, mut swapped) = (0, 0, 0);
         for &(address, entry) in &found.entries {
             let area = areas
                 .iter()
                 .find(|area| (area.start..area.end).contains(&address));
             let area = area.unwrap_or_else(|| panic!("{address:#x}: {entry:#x} in no area"));
             check_entry(mm, area, address, entry);
-            if entry & PTE_SPECIAL == 0 {
+            if let Some(slot) = SwapEntry::of_pte(entry) {
+                *slots.entry(slot).or_default() += 1;
+                swapped += 1;
+            } else if entry & PTE_SPECIAL == 0 {
                 let pfn = ((entry & PTE_ADDRESS) >> 12) as u32;
                 *maps.entry(pfn).or_default() += 1;
-                let page = mm.page(crate::Pfn(pfn)).unwrap();
+                let page = mm.page(Pfn(pfn)).unwrap();
                 if is_anon(page.mapping.load(Relaxed)) {
-                    check_rmap(user, area, address, page);
+                    check_rmap(user, area, address, Pfn(pfn), page);
                     anon += 1;
                 } else {
                     assert!(matches!(area.backing, Backing::File { .. }));
@@ -135,6 +145,7 @@ pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestM
         }
         let rss = |kind: RssStat| this.rss[kind as usize].load(Relaxed);
         assert_eq!(rss(RssStat::Anon), anon, "anonymous pages");
+        assert_eq!(rss(RssStat::Swap), swapped, "swapped pages");
         assert_eq!(
             rss(RssStat::File) + rss(RssStat::Shmem),
             other,
@@ -149,7 +160,7 @@ pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestM
         assert_eq!(this.locked_vm.load(Relaxed), locked, "locked_vm");
     }
     for (&pfn, &count) in &maps {
-        let page = mm.page(crate::Pfn(pfn)).unwrap();
+        let page = mm.page(Pfn(pfn)).unwrap();
         let flags = flags_of(page.flags.load(Relaxed));
         assert!(flags.contains(PageFlags::ALLOCATED), "{pfn:#x}: {flags:?}");
         assert_eq!(
@@ -159,13 +170,15 @@ pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestM
         );
         assert!(flags.contains(PageFlags::LRU), "{pfn:#x}: {flags:?}");
         let mapping = page.mapping.load(Relaxed);
-        let cached = u32::from(mapping != 0 && !is_anon(mapping));
+        let in_file = mapping != 0 && !is_anon(mapping);
+        let cached = u32::from(in_file) + u32::from(flags.contains(PageFlags::SWAPCACHE));
         assert_eq!(
             page.refcount.load(Relaxed),
             count + cached,
             "{pfn:#x}: refcount"
         );
     }
+    check_slots(mm, &slots);
     if let Some(user) = users.first() {
         super::cpu::check_cached(user);
     }
@@ -179,7 +192,7 @@ pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestM
 /// The lists of reclaim are right, and the sums of mapped pages.
 fn check_lru(mm: &Mm<TestMachine>, maps: &BTreeMap<u32, u32>) {
     mm.validate_lru(&mut |violation| panic!("{violation}"));
-    let anon = |pfn: &&u32| is_anon(mm.page(crate::Pfn(**pfn)).unwrap().mapping.load(Relaxed));
+    let anon = |pfn: &&u32| is_anon(mm.page(Pfn(**pfn)).unwrap().mapping.load(Relaxed));
     let anons = maps.keys().filter(anon).count() as i64;
     assert_eq!(mm.node_stat(NodeStat::AnonMapped), anons);
     assert_eq!(
@@ -188,7 +201,22 @@ fn check_lru(mm: &Mm<TestMachine>, maps: &BTreeMap<u32, u32>) {
     );
     let listed: u64 = LruList::ALL.iter().map(|list| mm.lru_pages(*list)).sum();
     let cached = mm.node_stat(NodeStat::FilePages) as u64;
-    assert_eq!(listed, anons as u64 + cached, "pages in lists");
+    let in_swap_cache = |pfn: &&u32| mm.swap_cache_entry(Pfn(**pfn)).is_some();
+    let unmapped = mm.swap_cached() - maps.keys().filter(in_swap_cache).count() as u64;
+    assert_eq!(listed, anons as u64 + cached + unmapped, "pages in lists");
+}
+
+/// Checks the slots, to which these entries lead and no others.
+fn check_slots(mm: &Mm<TestMachine>, slots: &BTreeMap<SwapEntry, u32>) {
+    let mut violations = Vec::new();
+    mm.validate_swap(&mut |violation| violations.push(violation));
+    assert!(violations.is_empty(), "{violations:?}");
+    for (&slot, &count) in slots {
+        assert_eq!(mm.swap_count(slot), count, "{slot:?}");
+    }
+    // As each of these is in use, there are no others.
+    let (total, free) = mm.swap_slots();
+    assert_eq!(total - free, slots.len() as u64, "slots in use");
 }
 
 /// Frames that are allocated, but for those of slabs.

@@ -9,6 +9,7 @@ mod slabs;
 mod swap_entries;
 mod swap_io;
 mod swap_slots;
+mod swapped;
 mod users;
 mod zones;
 

@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use pagelab_abi::{
     gfp::Gfp,
     mm::MmState,
+    page::PageFlags,
     slab::CacheFlags,
     swap::{SLOT_BAD, SWAPFILE_CLUSTER, SwapCluster, SwapInfo, SwapSlot},
 };
@@ -12,7 +13,7 @@ use pagelab_mm::{Order, Pfn};
 
 use crate::inspect::{
     AuditResult, Outcome, proc,
-    test_guest::{PRIVATE, REFCOUNT, ROOT, TestGuest, TestImage},
+    test_guest::{FLAGS, PRIVATE, REFCOUNT, ROOT, TestGuest, TestImage},
 };
 use pagelab_abi::view::ViewKind;
 
@@ -120,9 +121,12 @@ fn each_wrong_word_is_found() {
         // Whoever else reads it copes.
         let _ = proc::text(&broken.snapshot(), ViewKind::Meminfo);
     }
-    for field in [PRIVATE, REFCOUNT] {
+    for field in [PRIVATE, REFCOUNT, FLAGS] {
         let mut broken = image.copy();
-        broken.change_page(cached.0, field, |_| 0);
+        broken.change_page(cached.0, field, |word| match field {
+            FLAGS => word & !PageFlags::SWAPCACHE.bits(),
+            _ => 0,
+        });
         assert!(audit(&broken).violated(), "offset {field}");
     }
     assert!(image.snapshot().root_gpa == ROOT);

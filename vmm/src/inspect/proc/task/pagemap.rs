@@ -9,13 +9,24 @@ use crate::inspect::{decode::UserPage, users::Space};
 const EXCLUSIVE: u64 = 1 << 56;
 /// It is a file's, or shared memory's.
 const FILE: u64 = 1 << 61;
+/// It is in swap.
+const SWAPPED: u64 = 1 << 62;
 /// It is there.
 const PRESENT: u64 = 1 << 63;
 
 impl Processes<'_> {
     /// Address, the word that Linux has for it, and the word's parts for people.
     pub(super) fn pagemap(&self, out: &mut impl fmt::Write, space: &Space) -> fmt::Result {
-        for (page, _) in space.held() {
+        for page in &space.pages.pages {
+            if let Some((kind, slot)) = page.swap_slot() {
+                let word = swapped_word(kind, slot);
+                let va = page.va();
+                writeln!(out, "{va:016x} {word:016x} swap {kind} slot {slot:x}")?;
+                continue;
+            }
+            if !page.holds_page() {
+                continue;
+            }
             let word = self.word(page);
             let letter = |bit, letter| if word & bit != 0 { letter } else { '-' };
             writeln!(
@@ -43,4 +54,9 @@ impl Processes<'_> {
             | if is_file { FILE } else { 0 }
             | if holders.entries == 1 { EXCLUSIVE } else { 0 }
     }
+}
+
+/// The word of a page in swap: the device in bits 0 to 4, the slot in bits 5 to 54.
+const fn swapped_word(kind: u64, slot: u64) -> u64 {
+    SWAPPED | kind & 0x1f | slot << 5 & ((1 << 55) - 1)
 }

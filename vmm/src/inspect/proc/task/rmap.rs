@@ -28,6 +28,11 @@ impl Processes<'_> {
                 }
             }
         }
+        for (slot, pfn) in &self.users.swap_cache {
+            if let Some(places) = places.get_mut(pfn) {
+                places.push(format!("swap slot {slot:#x}"));
+            }
+        }
         for (pfn, places) in places {
             let refcount = self
                 .snapshot

@@ -43,7 +43,7 @@ const LETTERS: [(VmFlags, &str); 23] = [
     (VmFlags::HUGEPAGE, "hg"),
 ];
 
-/// Amounts of an area, in bytes but for `pss`, which has [`PSS_SHIFT`] more bits.
+/// Amounts of an area, in bytes but for shares (`pss`), which have [`PSS_SHIFT`] more bits.
 #[derive(Default)]
 struct Amounts {
     rss: u64,
@@ -54,6 +54,8 @@ struct Amounts {
     referenced: u64,
     anonymous: u64,
     anon_huge: u64,
+    swap: u64,
+    swap_pss: u64,
 }
 
 impl Processes<'_> {
@@ -71,6 +73,12 @@ impl Processes<'_> {
         let held = space.held().filter(|(page, _)| area.contains(page.va()));
         for (page, _) in held.filter(|(page, _)| !page.is_special()) {
             self.add(&mut amounts, page);
+        }
+        let swapped = space.swapped().filter(|(page, _)| area.contains(page.va()));
+        for (_, slot) in swapped.filter_map(|(page, _)| page.swap_slot()) {
+            let entries = self.users.swapped.get(&slot).copied().unwrap_or(1);
+            amounts.swap += PAGE_SIZE;
+            amounts.swap_pss += (PAGE_SIZE << PSS_SHIFT) / u64::from(entries);
         }
         amounts
     }
@@ -136,8 +144,8 @@ impl Amounts {
             ("FilePmdMapped", 0),
             ("Shared_Hugetlb", 0),
             ("Private_Hugetlb", 0),
-            ("Swap", 0),
-            ("SwapPss", 0),
+            ("Swap", kib(self.swap)),
+            ("SwapPss", kib(self.swap_pss >> PSS_SHIFT)),
             ("Locked", kib(locked)),
         ];
         for (name, kib) in lines {

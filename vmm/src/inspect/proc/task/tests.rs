@@ -2,6 +2,7 @@
 
 use super::{TaskView, task_text};
 use crate::inspect::test_programs::Programs;
+use pagelab_abi::mman::MADV_PAGEOUT;
 
 fn text(programs: &Programs, view: TaskView, pid: Option<u32>) -> String {
     task_text(&programs.image().snapshot(), view, pid).unwrap()
@@ -65,4 +66,37 @@ fn pagemap_and_rmap_name_frames() {
     let rmap = text(&programs, TaskView::Rmap, Some(1));
     let own = format!("{:0>8} refs 1: pid 1 (a) {:#x}", words[3], programs.at);
     assert!(rmap.lines().any(|line| line == own), "{own} not in {rmap}");
+}
+
+#[test]
+fn pages_in_swap_are_shown_with_their_slots() {
+    let mut programs = Programs::new();
+    let at = programs.at;
+    let user = &mut programs.users[0];
+    user.mm().machine().disk().set_pages(100);
+    assert_eq!(user.mm().swapon(), Ok(100));
+    user.madvise(at, 4096, MADV_PAGEOUT).unwrap();
+    user.madvise(at + 2 * 4096, 4096, MADV_PAGEOUT).unwrap();
+    let child = user.fork().unwrap();
+    user.read(at + 2 * 4096, &mut [0]).unwrap();
+    let smaps = text(&programs, TaskView::Smaps, Some(1));
+    let areas: Vec<&str> = smaps.split("THPeligible").collect();
+    for line in [
+        "Rss:                   0 kB\n",
+        "Swap:                  4 kB\n",
+        "SwapPss:               2 kB\n",
+    ] {
+        assert!(areas[1].contains(line), "{line:?} not in {}", areas[1]);
+    }
+    assert!(
+        areas[2].contains("Swap:                  0 kB\n"),
+        "{smaps}"
+    );
+    let pagemap = text(&programs, TaskView::Pagemap, Some(1));
+    let line = format!("{at:016x} 4000000000000020 swap 0 slot 1");
+    assert!(pagemap.lines().any(|it| it == line), "{pagemap}");
+    let rmap = text(&programs, TaskView::Rmap, Some(1));
+    let place = format!("refs 2: pid 1 (a) {:#x}, swap slot 0x2", at + 2 * 4096);
+    assert!(rmap.contains(&place), "{place} not in {rmap}");
+    child.destroy();
 }

@@ -1,241 +1,31 @@
-//! Random sequences of memory calls and accesses against a naive model: a map from page to content
-//! and rights, for each of several processes, and files as lists of bytes.
+//! The model beside what is tested: each step is done to both.
 
-use super::{
-    Access, FaultSignal, MmapRequest, PAGE, World,
+use super::super::{
+    MmapRequest, PAGE, World,
     cpu::{fetch, load, store, switch},
     oracle::check,
 };
-use crate::{page_cache::FileId, testing::TestMachine, user_mm::UserMm, vma::Area};
+use super::{
+    BASE, FILES, Files, Kind, OFFSET, PAGES, PROCESSES, Page, Source, Space, Step,
+    expected::{access, child_of, clear, follow, madvise, mlock, touch, up_to_hole},
+};
+use crate::{
+    page_cache::FileId,
+    testing::TestMachine,
+    user_mm::{Access, UserMm},
+    vma::Area,
+};
 use pagelab_abi::{
     errno::Errno,
-    mman::{
-        MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_FREE, MADV_KEEPONFORK, MADV_WIPEONFORK,
-        MapFlags, MremapFlags, Prot,
-    },
+    mman::{MapFlags, MremapFlags, Prot},
 };
-use proptest::prelude::*;
-use std::{collections::BTreeMap, vec::Vec};
+use std::vec::Vec;
 
-/// Pages that calls are about, on both sides of a boundary between two nodes.
-const PAGES: u64 = 32;
-const BASE: u64 = 0x4000_0000 - PAGES / 2 * PAGE;
-/// Where in its page the byte is that stands for it.
-const OFFSET: u64 = 123;
-
-const FILES: usize = 2;
-const FILE_PAGES: usize = 6;
-const PROCESSES: usize = 4;
-
-/// What a page comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    Anonymous(u8),
-    /// A page of a file, and its private copy.
-    Private(usize, usize, Option<u8>),
-    Shared(usize, usize),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Page {
-    prot: Prot,
-    source: Source,
-    locked: bool,
-    dont_fork: bool,
-    wipe: bool,
-}
-
-type Space = BTreeMap<u64, Page>;
-
-/// A file: its bytes, of which there is one for each page.
-type Files = Vec<Vec<u8>>;
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Anonymous,
-    Private(usize, usize),
-    Shared(usize, usize),
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Mmap(u64, u64, u32, Kind),
-    Munmap(u64, u64),
-    Mprotect(u64, u64, u32),
-    Mremap(u64, u64, u64, Option<u64>),
-    Madvise(u64, u64, u32),
-    Mlock(u64, u64),
-    Munlock(u64, u64),
-    Load(u64),
-    Store(u64, u8),
-    Fetch(u64),
-    Read(u64),
-    Write(u64, u8),
-    Truncate(usize, usize),
-    Fork,
-    Switch(usize),
-    Exit,
-}
-
-fn kind() -> impl Strategy<Value = Kind> {
-    let part = || (0..FILES, 0..FILE_PAGES);
-    prop_oneof![
-        2 => Just(Kind::Anonymous),
-        1 => part().prop_map(|(file, page)| Kind::Private(file, page)),
-        1 => part().prop_map(|(file, page)| Kind::Shared(file, page)),
-    ]
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let at = || 0..PAGES;
-    let len = || 1..9u64;
-    let advice = prop::sample::select(std::vec![
-        MADV_DONTNEED,
-        MADV_FREE,
-        MADV_DONTFORK,
-        MADV_DOFORK,
-        MADV_WIPEONFORK,
-        MADV_KEEPONFORK,
-    ]);
-    let to = prop::option::of(0..PAGES);
-    prop_oneof![
-        4 => (at(), len(), 0..8u32, kind()).prop_map(|(a, l, p, k)| Step::Mmap(a, l, p, k)),
-        2 => (at(), len()).prop_map(|(a, l)| Step::Munmap(a, l)),
-        2 => (at(), len(), 0..8u32).prop_map(|(a, l, p)| Step::Mprotect(a, l, p)),
-        2 => (at(), len(), len(), to).prop_map(|(a, l, n, t)| Step::Mremap(a, l, n, t)),
-        2 => (at(), len(), advice).prop_map(|(a, l, k)| Step::Madvise(a, l, k)),
-        1 => (at(), len()).prop_map(|(a, l)| Step::Mlock(a, l)),
-        1 => (at(), len()).prop_map(|(a, l)| Step::Munlock(a, l)),
-        4 => at().prop_map(Step::Load),
-        6 => (at(), 1..=255u8).prop_map(|(a, v)| Step::Store(a, v)),
-        1 => at().prop_map(Step::Fetch),
-        1 => at().prop_map(Step::Read),
-        2 => (at(), 1..=255u8).prop_map(|(a, v)| Step::Write(a, v)),
-        1 => (0..FILES, 0..=FILE_PAGES).prop_map(|(f, s)| Step::Truncate(f, s)),
-        2 => Just(Step::Fork),
-        2 => (0..PROCESSES).prop_map(Step::Switch),
-        1 => Just(Step::Exit),
-    ]
-}
-
-/// What an access does in the model: the byte that is read then, or the signal.
-fn access(
-    space: &mut Space,
-    files: &mut Files,
-    page: u64,
-    kind: Access,
-    value: Option<u8>,
-) -> Result<u8, FaultSignal> {
-    let address = BASE + page * PAGE + OFFSET;
-    let Some(found) = space.get_mut(&page) else {
-        return Err(FaultSignal::MapErr(address));
-    };
-    let allowed = match kind {
-        Access::Read => !found.prot.is_empty(),
-        Access::Write => found.prot.contains(Prot::WRITE),
-        Access::Exec => found.prot.contains(Prot::EXEC),
-    };
-    if !allowed {
-        return Err(FaultSignal::AccErr(address));
-    }
-    match &mut found.source {
-        Source::Anonymous(byte) => {
-            *byte = value.unwrap_or(*byte);
-            Ok(*byte)
-        }
-        Source::Private(_, _, Some(copy)) => {
-            *copy = value.unwrap_or(*copy);
-            Ok(*copy)
-        }
-        &mut (Source::Private(file, index, _) | Source::Shared(file, index)) => {
-            let Some(byte) = files[file].get_mut(index) else {
-                return Err(FaultSignal::BusAdrErr(address));
-            };
-            match (value, &mut found.source) {
-                (Some(value), Source::Private(_, _, copy)) => *copy = Some(value),
-                (Some(value), _) => *byte = value,
-                // A store that changes nothing, as populating does, makes a copy as well.
-                (None, Source::Private(_, _, copy)) if kind == Access::Write => {
-                    *copy = Some(*byte);
-                }
-                _ => {}
-            }
-            Ok(value.unwrap_or(*byte))
-        }
-    }
-}
-
-/// Does `each` to the pages of a range up to the first that is missing: then `ENOMEM`.
-fn up_to_hole(
-    space: &mut Space,
-    at: u64,
-    len: u64,
-    mut each: impl FnMut(&mut Page),
-) -> Result<(), Errno> {
-    for page in at..at + len {
-        each(space.get_mut(&page).ok_or(Errno::ENOMEM)?);
-    }
-    Ok(())
-}
-
-fn madvise(space: &mut Space, at: u64, len: u64, advice: u32) -> Result<(), Errno> {
-    let mut result = Ok(());
-    for number in at..at + len {
-        let Some(page) = space.get_mut(&number) else {
-            result = Err(Errno::ENOMEM);
-            continue;
-        };
-        let anonymous = matches!(page.source, Source::Anonymous(_));
-        match advice {
-            MADV_DONTNEED | MADV_FREE if page.locked => return Err(Errno::EINVAL),
-            MADV_FREE | MADV_WIPEONFORK if !anonymous => return Err(Errno::EINVAL),
-            MADV_DONTNEED | MADV_FREE => match &mut page.source {
-                Source::Anonymous(byte) => *byte = 0,
-                Source::Private(_, _, copy) => *copy = None,
-                Source::Shared(..) => {}
-            },
-            MADV_DONTFORK => page.dont_fork = true,
-            MADV_DOFORK => page.dont_fork = false,
-            MADV_WIPEONFORK => page.wipe = true,
-            _ => page.wipe = false,
-        }
-    }
-    result
-}
-
-fn mlock(space: &mut Space, files: &mut Files, at: u64, len: u64) -> Result<(), Errno> {
-    up_to_hole(space, at, len, |page| page.locked = true)?;
-    for number in at..at + len {
-        let page = space[&number];
-        let shared = matches!(page.source, Source::Shared(..));
-        let kind = if page.prot.contains(Prot::WRITE) && !shared {
-            Access::Write
-        } else {
-            Access::Read
-        };
-        access(space, files, number, kind, None).map_err(|_| Errno::ENOMEM)?;
-    }
-    Ok(())
-}
-
-/// What the child of a process has.
-fn child_of(space: &Space) -> Space {
-    let kept = space.iter().filter(|(_, page)| !page.dont_fork);
-    kept.map(|(&number, &page)| {
-        let mut page = Page {
-            locked: false,
-            ..page
-        };
-        if page.wipe {
-            page.source = Source::Anonymous(0);
-        }
-        (number, page)
-    })
-    .collect()
-}
+/// Slots of the swap device: sometimes it is full.
+const SLOTS: u64 = 24;
 
 /// The model beside what is tested.
-struct Pair {
+pub(super) struct Pair {
     world: World,
     files: Files,
     ids: Vec<FileId>,
@@ -244,8 +34,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn new() -> Self {
-        let world = World::new();
+    pub(super) fn new() -> Self {
+        let world = World::with_swap(SLOTS);
         let first = world.user();
         let ids = (0..FILES).map(|_| world.mm().file_new().unwrap()).collect();
         Self {
@@ -357,7 +147,7 @@ impl Pair {
         touch(space, &mut self.files, to + len, new_len - len);
     }
 
-    fn run(&mut self, step: &Step) {
+    pub(super) fn run(&mut self, step: &Step) {
         let count = self.processes.len();
         let files = &mut self.files;
         let (user, space) = &mut self.processes[self.now];
@@ -457,7 +247,7 @@ impl Pair {
     }
 
     /// All content of all processes is compared, and all of it given back.
-    fn finish(mut self) {
+    pub(super) fn finish(mut self) {
         for now in 0..self.processes.len() {
             let (user, space) = &mut self.processes[now];
             for page in 0..PAGES + 9 {
@@ -472,49 +262,5 @@ impl Pair {
             self.world.mm().file_put(file);
         }
         self.world.check_empty();
-    }
-}
-
-/// Unmaps pages.
-fn clear(space: &mut Space, pages: core::ops::Range<u64>) {
-    for page in pages {
-        space.remove(&page);
-    }
-}
-
-/// A page that comes into an area `steps` behind one of its pages.
-fn follow(page: Page, steps: usize) -> Page {
-    let source = match page.source {
-        Source::Anonymous(_) => Source::Anonymous(0),
-        Source::Private(file, index, _) => Source::Private(file, index + steps, None),
-        Source::Shared(file, index) => Source::Shared(file, index + steps),
-    };
-    Page { source, ..page }
-}
-
-/// New pages of a locked area are brought in, as far as that goes.
-fn touch(space: &mut Space, files: &mut Files, at: u64, len: u64) {
-    for page in at..at + len {
-        let found = space[&page];
-        let shared = matches!(found.source, Source::Shared(..));
-        if found.locked && found.prot.contains(Prot::WRITE) && !shared {
-            // The first page that cannot be had ends it.
-            if access(space, files, page, Access::Write, None).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
-
-    #[test]
-    fn address_spaces_do_what_a_map_of_pages_does(steps in prop::collection::vec(step(), 1..60)) {
-        let mut pair = Pair::new();
-        for step in &steps {
-            pair.run(step);
-        }
-        pair.finish();
     }
 }

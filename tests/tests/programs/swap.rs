@@ -1,0 +1,100 @@
+//! Programs whose pages go to swap, and do so behind their backs.
+
+use super::{Build, SMALL, alike_in, guest, programs};
+use serde_json::Value;
+
+/// A machine with a swap device.
+const SWAP: [&str; 2] = ["--swap", "64M"];
+
+alike! {
+    without_a_device_pages_stay: ["./swap"],
+    a_device_that_does_not_fail_fails_nobody: ["./swap_errors"],
+}
+
+#[test]
+fn pages_go_to_swap_and_come_back_as_they_were() {
+    for build in [Build::Glibc, Build::Musl] {
+        if let Some(folder) = programs(build) {
+            alike_in(folder, &SWAP, &["./swap"]);
+        }
+    }
+}
+
+fn number(report: &Value, pointer: &str) -> u64 {
+    let found = report.pointer(pointer).and_then(Value::as_u64);
+    found.unwrap_or_else(|| panic!("no number at {pointer}: {report:#}"))
+}
+
+/// The report of a program on a machine with a swap device, whose audits all hold.
+fn run(options: &[&str], command: &[&str]) -> Option<Value> {
+    let folder = programs(Build::Glibc)?;
+    let report = guest(folder, &[&SMALL, options].concat(), command);
+    assert_eq!(report["verdict"], "held", "{options:?}: {report:#}");
+    Some(report)
+}
+
+#[test]
+fn they_have_been_there() {
+    let Some(report) = run(&SWAP, &["./swap"]) else {
+        return;
+    };
+    let (writes, reads) = ("/swap/guest/writes", "/swap/guest/reads");
+    assert!(number(&report, writes) > 2500, "{}", report["swap"]);
+    assert!(number(&report, reads) > 1500, "{}", report["swap"]);
+    // And where there is too little room for all of them, some have.
+    let Some(small) = run(&["--swap", "512K"], &["./swap"]) else {
+        return;
+    };
+    assert!(number(&small, writes) < number(&report, writes));
+    assert_eq!(small["program"]["stdout"], report["program"]["stdout"]);
+}
+
+#[test]
+fn errors_of_the_device_reach_the_program_as_what_they_are() {
+    for (fault, reported) in [
+        ("swap_io,rw=read,probability=40", true),
+        ("swap_io,rw=read,probability=100,times=8", true),
+        ("swap_io,rw=write,probability=60", false),
+        ("swap_io,nth=11", false),
+    ] {
+        let options = [&SWAP[..], &["--fault", fault]].concat();
+        let Some(report) = run(&options, &["./swap_errors", "count"]) else {
+            return;
+        };
+        let stdout = report["program"]["stdout"].as_str().unwrap();
+        let sound = "wrong bytes: 0\nother signals: 0\nother errors: 0\nsignals ";
+        let counts = stdout.strip_prefix(sound);
+        let counts = counts.unwrap_or_else(|| panic!("{fault}: {stdout}"));
+        let words: Vec<&str> = counts.split_whitespace().collect();
+        let counts = [words[0], words[2]].map(|word| word.parse::<u64>().unwrap());
+        assert_eq!(
+            counts.iter().sum::<u64>() > 0,
+            reported,
+            "{fault}: {stdout}"
+        );
+        let injector = &report["faults"]["injectors"][0];
+        assert!(injector["injected"].as_u64().unwrap() > 0, "{injector}");
+        // Each page is read twice before anybody hears of it.
+        let told = number(&report, "/swap/guest/reported");
+        assert_eq!(told, counts.iter().sum::<u64>(), "{fault}");
+        assert!(2 * told <= injector["injected"].as_u64().unwrap());
+    }
+}
+
+#[test]
+fn the_host_sees_pages_in_swap() {
+    let at = [
+        "--stop-at",
+        "swap_in,nth=20",
+        "--inspect",
+        "pagemap,smaps,vmstat",
+    ];
+    let Some(report) = run(&[&SWAP[..], &at].concat(), &["./swap"]) else {
+        return;
+    };
+    let text = |view: usize| report["views"][view]["text"].as_str().unwrap();
+    let all: String = (0..3).map(text).collect();
+    assert!(all.contains(" swap 0 slot "), "{all}");
+    assert!(all.contains("\npswpout 300\n"), "{all}");
+    assert!(all.contains("Swap:               11"), "{all}");
+}
