@@ -14,6 +14,16 @@ impl Errno {
         self.0 as u32
     }
 
+    /// The error with this number, if it is one that can be: 1 to 4095.
+    #[inline]
+    pub const fn from_number(number: u32) -> Option<Self> {
+        if number >= 1 && number <= 4095 {
+            Some(Self(number as u16))
+        } else {
+            None
+        }
+    }
+
     /// What the system call returns: the number negated.
     #[inline]
     pub const fn to_return(self) -> u64 {
@@ -82,6 +92,7 @@ errnos! {
     ENOTSOCK = 88, "Socket operation on non-socket.";
     EOPNOTSUPP = 95, "Operation not supported.";
     ETIMEDOUT = 110, "Connection timed out.";
+    EUCLEAN = 117, "Structure needs cleaning.";
 }
 
 impl fmt::Debug for Errno {

@@ -43,11 +43,18 @@ pub enum EventKind {
     Balloon = 15,
     /// A phase of the workload began: phase number, 0.
     Phase = 16,
+    /// A page of a file was read from its store: inode << 32 | page, pfn.
+    FileRead = 17,
+    /// A page of a file was written to its store: inode << 32 | page, pfn.
+    FileWrite = 18,
 }
+
+/// Number of [`EventKind`]s.
+pub const NR_EVENT_KINDS: usize = 18;
 
 impl EventKind {
     /// All kinds, in the order of their numbers, which start at 1.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; NR_EVENT_KINDS] = [
         Self::PageAlloc,
         Self::PageFree,
         Self::PageAllocFail,
@@ -64,6 +71,8 @@ impl EventKind {
         Self::PcpMove,
         Self::Balloon,
         Self::Phase,
+        Self::FileRead,
+        Self::FileWrite,
     ];
 
     /// The name used in output and in stop conditions.
@@ -85,6 +94,8 @@ impl EventKind {
             Self::PcpMove => "pcp_move",
             Self::Balloon => "balloon",
             Self::Phase => "phase",
+            Self::FileRead => "file_read",
+            Self::FileWrite => "file_write",
         }
     }
 }
@@ -109,7 +120,7 @@ pub struct EventClock {
     /// What else the host may stop at.
     pub condition: StopCondition,
     /// Events of each kind; index `kind as usize - 1`.
-    pub by_kind: [AtomicU64; 16],
+    pub by_kind: [AtomicU64; NR_EVENT_KINDS],
 }
 
 /// "Stop at the k-th event of a kind": looked at only while armed.
@@ -149,7 +160,7 @@ impl EventClock {
                 min_order: AtomicU32::new(0),
                 countdown: AtomicU64::new(0),
             },
-            by_kind: [const { AtomicU64::new(0) }; 16],
+            by_kind: [const { AtomicU64::new(0) }; NR_EVENT_KINDS],
         }
     }
 

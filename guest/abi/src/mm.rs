@@ -11,6 +11,9 @@ use crate::{
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
+/// Words of [`MmState::reserved`], which end where a cache line does.
+const MM_RESERVED: usize = (73 - NR_NODE_STATS) % 8;
+
 /// The root structure; [`crate::root::MmLayout::state`] points to it. Addresses are physical.
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
 #[repr(C, align(64))]
@@ -60,7 +63,7 @@ pub struct MmState {
     /// The page cache's part.
     pub page_cache: PageCacheState,
     /// Zero.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; MM_RESERVED],
     /// The zones.
     pub zones: [Zone; MAX_ZONES],
     /// All RAM.

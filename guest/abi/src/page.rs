@@ -38,7 +38,7 @@ pub const PAGEBLOCK_PAGES: u32 = 1 << PAGEBLOCK_ORDER;
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Page {
-    /// [`PageFlags`] in bits 0 to 15 and 27, order in 16 to 19, zone index in 20 to 22, migrate type
+    /// [`PageFlags`] in bits 0 to 15, 23 and 27, order in 16 to 19, zone index in 20 to 22, migrate type
     /// in 24 to 26, number of the memory group in 28 to 31.
     pub flags: AtomicU32,
     /// References to an allocated page: 1 after its allocation, 0 while it is free.
@@ -118,13 +118,18 @@ bitflags! {
         const REFERENCED = 1 << 13;
         /// The list is that of pages that cannot be reclaimed, or will be.
         const UNEVICTABLE = 1 << 14;
+        /// With `ALLOCATED`: the content is newer than what the store has of it
+        /// (Linux: `PG_dirty`).
+        const DIRTY = 1 << 15;
+        /// With `ALLOCATED`: the content is on its way to the store (Linux: `PG_writeback`).
+        const WRITEBACK = 1 << 23;
         /// With `ALLOCATED`: in the swap cache.
         const SWAPCACHE = 1 << 27;
     }
 }
 
 /// The bits of [`Page::flags`] that are [`PageFlags`].
-pub const FLAGS_MASK: u32 = 0xffff | PageFlags::SWAPCACHE.bits();
+pub const FLAGS_MASK: u32 = 0xffff | PageFlags::WRITEBACK.bits() | PageFlags::SWAPCACHE.bits();
 /// First bit of the order.
 pub const ORDER_SHIFT: u32 = 16;
 /// The order's bits.

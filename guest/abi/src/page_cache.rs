@@ -10,6 +10,11 @@
 //! with `shift` 0 is empty (0) or holds a page ([`slot_of_page`]), and one of any other node is empty or
 //! leads to a node whose `shift` is smaller by [`MAP_SHIFT`]. No node is empty.
 //!
+//! A file may have a store, from which pages that are not in the cache are read and to which those are
+//! written that were changed. A page of such a file is [`PageFlags::DIRTY`](crate::page::PageFlags::DIRTY)
+//! from its first change until it is written, and then its slot and all slots above it have
+//! [`TAG_DIRTY`]. A page in the cache is always up to date: one that could not be read is not there.
+//!
 //! A page in a cache is an allocated block of order 0. Its descriptor's `mapping` is the physical
 //! address of the file's [`AddressSpace`], and `private` is its page number in the file, so that a
 //! file has at most [`MAX_PAGES`] pages. The cache holds one of its references.
@@ -29,6 +34,16 @@ pub const MAX_PAGES: u64 = 1 << 32;
 
 /// Nodes on the longest way from a root to a page.
 pub const MAX_HEIGHT: u32 = 32_u32.div_ceil(MAP_SHIFT);
+
+/// Tags that the slots of a node may have.
+pub const NR_TAGS: usize = 2;
+
+/// Tag: a page in or below the slot is dirty (Linux: `PAGECACHE_TAG_DIRTY`).
+pub const TAG_DIRTY: usize = 0;
+
+/// Tag: the last attempt to write a page in or below the slot failed, and the page has not been
+/// dirty since. What the store has of it is not known (what `PG_error` was in Linux).
+pub const TAG_ERROR: usize = 1;
 
 /// First word of a live [`AddressSpace`].
 pub const ADDRESS_SPACE_MAGIC: u64 = u64::from_le_bytes(*b"addrspac");
@@ -80,8 +95,18 @@ pub struct AddressSpace {
     pub prev: AtomicU64,
     /// The areas that map it: the newest [`crate::vma::Vma`] (Linux: `i_mmap`).
     pub i_mmap: AtomicU64,
+    /// Its number in the store: the inode, or the device.
+    pub host: AtomicU64,
+    /// Pages with [`TAG_DIRTY`].
+    pub nr_dirty: AtomicU64,
+    /// Number of the table of operations on the store, from 1; 0 if there is no store
+    /// (Linux: `a_ops`).
+    pub a_ops: AtomicU32,
+    /// The latest error of writing a page to the store, and who has seen it (Linux lib/errseq.c:
+    /// `errseq_t`).
+    pub wb_err: AtomicU32,
     /// Zero.
-    pub reserved: [u64; 6],
+    pub reserved: [u64; 3],
 }
 
 /// A node of a file's tree.
@@ -96,6 +121,8 @@ pub struct RadixTreeNode {
     pub place: AtomicU32,
     /// Children or pages.
     pub slots: [AtomicU64; MAP_SIZE],
+    /// For each tag, the slots that have it, as bits.
+    pub tags: [AtomicU64; NR_TAGS],
 }
 
 /// The page cache's part of the memory manager's root structure.
@@ -147,4 +174,4 @@ pub const fn count_of(place: u32) -> u32 {
 }
 
 const _: () = assert!(size_of::<AddressSpace>() == 128);
-const _: () = assert!(size_of::<RadixTreeNode>() == 528);
+const _: () = assert!(size_of::<RadixTreeNode>() == 544);

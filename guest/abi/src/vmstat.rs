@@ -85,10 +85,14 @@ pub enum VmEvent {
     PgallocExtfrag,
     /// Page allocations that failed (not in Linux).
     PgallocFail,
+    /// KiB read from stores of files.
+    Pgpgin,
+    /// KiB written to stores of files.
+    Pgpgout,
 }
 
 /// Number of [`VmEvent`]s.
-pub const NR_VM_EVENTS: usize = 40;
+pub const NR_VM_EVENTS: usize = 42;
 
 impl VmEvent {
     /// All, in the order of their numbers, which is that of their lines.
@@ -133,6 +137,8 @@ impl VmEvent {
         Self::PgallocFallback,
         Self::PgallocExtfrag,
         Self::PgallocFail,
+        Self::Pgpgin,
+        Self::Pgpgout,
     ];
 
     /// The name in /proc/vmstat.
@@ -178,6 +184,8 @@ impl VmEvent {
             Self::PgallocFallback => "pgalloc_fallback",
             Self::PgallocExtfrag => "pgalloc_extfrag",
             Self::PgallocFail => "pgalloc_fail",
+            Self::Pgpgin => "pgpgin",
+            Self::Pgpgout => "pgpgout",
         }
     }
 }
@@ -206,10 +214,18 @@ pub enum NodeStat {
     KernelStack,
     /// Pages that are page tables.
     PageTablePages,
+    /// Pages of files that are newer than what their stores have.
+    FileDirty,
+    /// Pages that are being written to a store.
+    Writeback,
+    /// Pages that became dirty, for ever.
+    Dirtied,
+    /// Pages that were written to a store, for ever.
+    Written,
 }
 
 /// Number of [`NodeStat`]s.
-pub const NR_NODE_STATS: usize = 10;
+pub const NR_NODE_STATS: usize = 14;
 
 impl NodeStat {
     /// All, in the order of their numbers.
@@ -224,6 +240,10 @@ impl NodeStat {
         Self::Shmem,
         Self::KernelStack,
         Self::PageTablePages,
+        Self::FileDirty,
+        Self::Writeback,
+        Self::Dirtied,
+        Self::Written,
     ];
 
     /// The name in /proc/vmstat.
@@ -239,6 +259,10 @@ impl NodeStat {
             Self::Shmem => "nr_shmem",
             Self::KernelStack => "nr_kernel_stack",
             Self::PageTablePages => "nr_page_table_pages",
+            Self::FileDirty => "nr_dirty",
+            Self::Writeback => "nr_writeback",
+            Self::Dirtied => "nr_dirtied",
+            Self::Written => "nr_written",
         }
     }
 }

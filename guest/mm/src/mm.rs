@@ -5,7 +5,7 @@ use crate::{
     direct_map::DirectMap,
     machine::Machine,
     memmap::{self, MemMap},
-    page_cache::PageCache,
+    page_cache::{PageCache, StoreTable},
     shrinker::ShrinkerTable,
     user_mm::Vm,
     zone::{REQUESTS, Request},
@@ -34,6 +34,7 @@ pub struct Mm<M: Machine + 'static> {
     pub(crate) shrinkers: ShrinkerTable<M>,
     pub(crate) vm: Once<Vm>,
     pub(crate) page_cache: Once<PageCache>,
+    pub(crate) stores: StoreTable<M>,
     pub(crate) swap: spin::Once<crate::swap::Swap>,
 }
 

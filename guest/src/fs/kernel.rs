@@ -22,7 +22,10 @@ use core::{
 };
 use linux_raw_sys::general as linux;
 use pagelab_abi::{errno::Errno, task::COMM_LEN};
-use pagelab_mm::{page_cache::FileId, user_mm::FileMapping};
+use pagelab_mm::{
+    page_cache::{FileError, FileId},
+    user_mm::FileMapping,
+};
 
 /// A program's file.
 pub(crate) struct ExecFile {
@@ -44,9 +47,10 @@ impl ExecFile {
     /// Fills `buf` from a place in the file on, and says how much of it.
     ///
     /// # Errors
-    /// ENOMEM if a page cannot be looked at.
+    /// ENOMEM if a page cannot be looked at; EIO and its like if the store does not give it.
     pub(crate) fn read_at(&self, at: u64, buf: &mut [u8]) -> Result<usize, Errno> {
-        Ok(mm().file_read(self.content.id(), at, buf))
+        mm().file_read(self.content.id(), at, buf)
+            .map_err(FileError::errno)
     }
 }
 

@@ -218,7 +218,10 @@ fn read_content(content: &Content, transfer: &mut Transfer<'_>, at: u64) -> Resu
         let Some(from) = at.checked_add(done as u64) else {
             break;
         };
-        let there = mm().file_read(content.id(), from, &mut buf[..wanted]);
+        let there = match mm().file_read(content.id(), from, &mut buf[..wanted]) {
+            Ok(there) => there,
+            Err(error) => return partly(done, error.errno()),
+        };
         if there == 0 {
             break;
         }
@@ -256,9 +259,7 @@ fn write_content(content: &Content, transfer: &mut Transfer<'_>, at: u64) -> Res
                     break;
                 }
             }
-            Err(pagelab_mm::AllocError::BadRequest) => return partly(done, Errno::EFBIG),
-            // As Linux's ramfs and tmpfs say it when memory is short.
-            Err(_) => return partly(done, Errno::ENOMEM),
+            Err(error) => return partly(done, error.errno()),
         }
     }
     Ok(done)

@@ -113,6 +113,7 @@ impl<M: Machine + 'static> Mm<M> {
             shrinkers: ShrinkerTable::new(),
             vm: spin::Once::new(),
             page_cache: spin::Once::new(),
+            stores: crate::page_cache::StoreTable::new(),
             swap: spin::Once::new(),
         })
     }

@@ -1,7 +1,7 @@
 //! Bytes in and out.
 
-use super::FileId;
-use crate::{AllocError, Mm, Pfn, machine::Machine};
+use super::{FileError, FileId};
+use crate::{Mm, Pfn, machine::Machine};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{PAGE_SHIFT, PAGE_SIZE, gfp::Gfp};
 
@@ -27,23 +27,33 @@ fn part(position: u64, len: usize) -> Part {
 
 impl<M: Machine + 'static> Mm<M> {
     /// Reads from a position on, up to the file's end, and returns how much that was. Holes read as
-    /// zeros, and stay holes. Short as well if no kmap window is free.
+    /// zeros, and stay holes unless there is a store. Short as well if a page cannot be read, or no
+    /// kmap window is free.
+    ///
+    /// # Errors
+    /// If not one byte could be read: what the store says, [`AllocError`](crate::AllocError).
     ///
     /// # Panics
     /// If there is no such file.
-    pub fn file_read(&self, file: FileId, position: u64, buf: &mut [u8]) -> usize {
+    pub fn file_read(
+        &self,
+        file: FileId,
+        position: u64,
+        buf: &mut [u8],
+    ) -> Result<usize, FileError> {
         let left = self.file_size(file).saturating_sub(position);
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
         let mut done = 0;
         while done < wanted {
             let Part { page, offset, len } = part(position + done as u64, wanted - done);
             let to = &mut buf[done..done + len];
-            if self.read_page(file, page, offset, to).is_err() {
-                break;
+            match self.read_page(file, page, offset, to) {
+                Ok(()) => done += len,
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
             }
-            done += len;
         }
-        done
+        Ok(done)
     }
 
     fn read_page(
@@ -52,12 +62,16 @@ impl<M: Machine + 'static> Mm<M> {
         page: u64,
         offset: usize,
         to: &mut [u8],
-    ) -> Result<(), AllocError> {
-        match self.find_page(file, page) {
+    ) -> Result<(), FileError> {
+        let found = match self.find_page(file, page) {
+            None if self.file_has_store(file) => Some(self.add_page(file, page, FILE_GFP)?),
+            found => found,
+        };
+        match found {
             Some(pfn) => {
                 let read = self.read_frame(pfn, offset, to);
                 self.put_page(pfn);
-                read
+                Ok(read?)
             }
             None => {
                 to.fill(0);
@@ -67,14 +81,15 @@ impl<M: Machine + 'static> Mm<M> {
     }
 
     /// Writes at a position, makes the file longer if need be, and returns how much was written:
-    /// less than asked for if memory runs out on the way.
+    /// less than asked for if memory runs out, or the store fails, on the way.
     ///
     /// # Errors
-    /// If not one byte could be written: [`AllocError`], `BadRequest` beyond the largest file.
+    /// If not one byte could be written: [`AllocError`](crate::AllocError), `BadRequest` beyond the largest file; what
+    /// the store says.
     ///
     /// # Panics
     /// If there is no such file.
-    pub fn file_write(&self, file: FileId, position: u64, buf: &[u8]) -> Result<usize, AllocError> {
+    pub fn file_write(&self, file: FileId, position: u64, buf: &[u8]) -> Result<usize, FileError> {
         let mut done = 0;
         while done < buf.len() {
             let Some(at) = position.checked_add(done as u64) else {
@@ -98,13 +113,48 @@ impl<M: Machine + 'static> Mm<M> {
         page: u64,
         offset: usize,
         from: &[u8],
-    ) -> Result<(), AllocError> {
+    ) -> Result<(), FileError> {
         let pfn: Pfn = match self.find_page(file, page) {
             Some(pfn) => pfn,
-            None => self.add_page(file, page, FILE_GFP | Gfp::ZERO)?,
+            None if from.len() == PAGE_SIZE as usize && self.file_has_store(file) => {
+                return self.write_whole(file, page, from);
+            }
+            None => self.add_page(file, page, FILE_GFP)?,
         };
-        let written = self.write_frame(pfn, offset, from);
+        let written = self
+            .page_mkwrite(file, page, pfn)
+            .and_then(|()| Ok(self.write_frame(pfn, offset, from)?));
         self.put_page(pfn);
         written
+    }
+
+    /// Writes a page that is not in the cache. What the store has there need not be read, as nothing
+    /// of it stays.
+    fn write_whole(&self, file: FileId, page: u64, from: &[u8]) -> Result<(), FileError> {
+        let fill = |pfn| Ok(self.write_frame(pfn, 0, from)?);
+        let pfn = self.add_filled(file, page, FILE_GFP, fill)?;
+        let made = self.page_mkwrite(file, page, pfn);
+        if made.is_err() {
+            // It is not what the store has.
+            self.remove_page(file, page, pfn);
+        }
+        self.put_page(pfn);
+        made
+    }
+
+    /// A page of a file is about to be changed: its store makes room for it, and it is dirty
+    /// (Linux: `page_mkwrite`, `write_begin`). The caller has a reference to the page.
+    ///
+    /// # Errors
+    /// What the store says; the page is as before.
+    pub(crate) fn page_mkwrite(&self, file: FileId, page: u64, pfn: Pfn) -> Result<(), FileError> {
+        let Some(store) = self.store(file) else {
+            return Ok(());
+        };
+        if !self.page_is_dirty(pfn) {
+            store.ops.write_begin(self, store.host, page)?;
+            self.mark_dirty(file, page, pfn);
+        }
+        Ok(())
     }
 }

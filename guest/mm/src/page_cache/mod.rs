@@ -1,12 +1,16 @@
 //! The page cache: the content of files, in pages that may be anywhere in memory.
 //!
 //! A file is an [`AddressSpace`]; [`FileId`] names it. What it looks like in RAM is told in
-//! [`pagelab_abi::page_cache`]. There is no store behind a file: its pages are the content, as in
-//! Linux's ramfs, and a page that is not there is a hole, which reads as zeros.
+//! [`pagelab_abi::page_cache`]. Behind a file is either a store ([`AddressSpaceOperations`]), from
+//! which pages are read when they are needed and to which changed pages are written, or nothing: then
+//! its pages are the content, as in Linux's ramfs, and a page that is not there is a hole, which reads
+//! as zeros. A page in the cache is up to date: if reading it fails, it does not get there.
 //!
 //! * `space`: files and their references. `node`: nodes of the trees, as objects.
 //! * `tree`: pages by their number. `pages`: finding, making and dropping them.
 //! * `content`: bytes in and out. `size`: truncation and holes. `mappers`: areas that map a file.
+//! * `store`: what is behind files. `dirty`, `tags`: pages that are newer. `writeback`: how they go to
+//!   the store, and reclaim. `errseq`: who hears of errors.
 //! * `validate`: everything that must hold, checked.
 //!
 //! # Locks
@@ -16,15 +20,20 @@
 //! before, and what it leaves over is freed after. So at an event each tree is whole.
 
 mod content;
+mod dirty;
+mod errseq;
 mod mappers;
 mod node;
 mod pages;
 mod size;
 mod space;
+mod store;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod validate;
+mod writeback;
 
 use crate::{
     Mm,
@@ -38,7 +47,10 @@ use pagelab_abi::{
 };
 
 pub use content::FILE_GFP;
+pub(crate) use store::StoreTable;
+pub use store::{AddressSpaceOperations, FileError, MAX_STORES, StoreId, TooManyStores};
 pub use validate::Violation;
+pub use writeback::Pageout;
 
 /// A file: the physical address of its [`AddressSpace`], as it stands in
 /// [`pagelab_abi::vma::Vma::file`]. It does not hold a reference by itself: see [`Mm::file_get`].

@@ -5,7 +5,7 @@ use crate::{AllocError, Mm, machine::Machine, slab::Slab};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use pagelab_abi::{
     gfp::Gfp,
-    page_cache::{MAP_SIZE, RadixTreeNode, pack_place},
+    page_cache::{MAP_SIZE, NR_TAGS, RadixTreeNode, pack_place},
 };
 
 /// Flags of a request for a page that a request for a node on its behalf has as well: a node is
@@ -85,6 +85,7 @@ impl<M: Machine + 'static> Mm<M> {
                 shift: AtomicU32::new(0),
                 place: AtomicU32::new(pack_place(0, 0)),
                 slots: [const { AtomicU64::new(0) }; MAP_SIZE],
+                tags: [const { AtomicU64::new(0) }; NR_TAGS],
             };
             // SAFETY: the object has the size and alignment of a node and is this function's.
             unsafe { object.cast().write(node) };

@@ -1,22 +1,26 @@
 //! Finding, making and dropping pages.
 
-use super::{FileId, node::Nodes};
+use super::{FileError, FileId, node::Nodes};
 use crate::{AllocError, Mm, Order, Pfn, machine::Machine};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
+    PAGE_SIZE,
+    event::EventKind,
     gfp::Gfp,
     page::NONE,
     page_cache::{AddressSpaceFlags, MAX_PAGES},
-    vmstat::NodeStat,
+    vmstat::{NodeStat, VmEvent},
 };
 
 impl<M: Machine + 'static> Mm<M> {
     /// Page `pgoff` of a file, with a reference for the caller, who gives it back by
-    /// [`Mm::put_page`]. If it is not in the cache: none, or with `create` a page of zeros, which
-    /// `gfp` says where to take from. The file's size has no say in it and does not change.
+    /// [`Mm::put_page`]. If it is not in the cache: none, or with `create` a page with what the store
+    /// has there, or zeros; `gfp` says where to take it from. The file's size has no say in it and
+    /// does not change.
     ///
     /// # Errors
-    /// With `create`: [`AllocError`], `BadRequest` from page [`MAX_PAGES`] on. The file is as before.
+    /// With `create`: [`AllocError`], `BadRequest` from page [`MAX_PAGES`] on; what the store says, if
+    /// it cannot read the page. The file is as before.
     ///
     /// # Panics
     /// If there is no such file.
@@ -26,9 +30,9 @@ impl<M: Machine + 'static> Mm<M> {
         pgoff: u64,
         create: bool,
         gfp: Gfp,
-    ) -> Result<Option<Pfn>, AllocError> {
+    ) -> Result<Option<Pfn>, FileError> {
         match self.find_page(file, pgoff) {
-            None if create => self.add_page(file, pgoff, gfp | Gfp::ZERO).map(Some),
+            None if create => self.add_page(file, pgoff, gfp).map(Some),
             found => Ok(found),
         }
     }
@@ -43,13 +47,38 @@ impl<M: Machine + 'static> Mm<M> {
         Some(pfn)
     }
 
-    /// Puts a new page into the cache, or finds the one that somebody else put there meanwhile.
-    /// With a reference for the caller.
-    pub(super) fn add_page(&self, file: FileId, pgoff: u64, gfp: Gfp) -> Result<Pfn, AllocError> {
+    /// Puts a new page into the cache, with what belongs there, or finds the one that somebody else
+    /// put there meanwhile. With a reference for the caller.
+    pub(super) fn add_page(&self, file: FileId, pgoff: u64, gfp: Gfp) -> Result<Pfn, FileError> {
+        let Some(store) = self.store(file) else {
+            return self.add_filled(file, pgoff, gfp | Gfp::ZERO, |_| Ok(()));
+        };
+        self.add_filled(file, pgoff, gfp, |pfn| {
+            store.ops.read_folio(self, store.host, pgoff, pfn)?;
+            self.count_event(VmEvent::Pgpgin, PAGE_SIZE >> 10);
+            let what = store.host << 32 | pgoff;
+            self.machine.event(EventKind::FileRead, what, pfn.0.into());
+            Ok(())
+        })
+    }
+
+    /// The same with what `fill` does to the new frame. It is in the cache only once that has
+    /// succeeded. Only one CPU adds pages of files that have a store.
+    pub(super) fn add_filled(
+        &self,
+        file: FileId,
+        pgoff: u64,
+        gfp: Gfp,
+        fill: impl FnOnce(Pfn) -> Result<(), FileError>,
+    ) -> Result<Pfn, FileError> {
         if pgoff >= MAX_PAGES {
-            return Err(AllocError::BadRequest);
+            return Err(AllocError::BadRequest.into());
         }
         let pfn = self.alloc_pages(gfp, Order::ZERO)?;
+        if let Err(error) = fill(pfn) {
+            self.free_pages(pfn, Order::ZERO);
+            return Err(error);
+        }
         let mut nodes = Nodes::new();
         let added = self.add_allocated(file, pgoff, pfn, gfp, &mut nodes);
         if added == Ok(pfn) {
@@ -60,7 +89,7 @@ impl<M: Machine + 'static> Mm<M> {
         if added != Ok(pfn) {
             self.free_pages(pfn, Order::ZERO);
         }
-        added
+        Ok(added?)
     }
 
     fn add_allocated(
@@ -103,8 +132,8 @@ impl<M: Machine + 'static> Mm<M> {
         self.count_cached(file, 1);
     }
 
-    /// Takes all pages from number `start` to below `end` out of the cache. Those that nobody else
-    /// refers to are freed.
+    /// Takes all pages from number `start` to below `end` out of the cache, dirty or not (Linux:
+    /// `truncate_inode_pages_range`). Those that nobody else refers to are freed.
     pub(super) fn drop_pages(&self, file: FileId, start: u64, end: u64) {
         let mut from = start;
         loop {
@@ -112,22 +141,48 @@ impl<M: Machine + 'static> Mm<M> {
             let pfn = {
                 let mut tree = self.tree(file);
                 match tree.find_from(from) {
-                    Some((index, _)) if index < end => {
+                    Some((index, pfn)) if index < end => {
                         from = index + 1;
-                        tree.remove(index, &mut nodes)
+                        let was_dirty = self.clear_dirty_in(&mut tree, file, index, pfn);
+                        tree.remove(index, &mut nodes).map(|pfn| (pfn, was_dirty))
                     }
                     _ => None,
                 }
             };
-            let Some(pfn) = pfn else { return };
-            let page = self.map.page(pfn.0);
-            // Before it forgets whose it is.
-            self.lru_forget(pfn, page);
-            page.mapping.store(0, Relaxed);
-            page.private.store(0, Relaxed);
-            self.count_cached(file, -1);
+            let Some((pfn, was_dirty)) = pfn else { return };
+            self.unmark_cached(file, pfn, was_dirty);
             self.free_nodes(nodes);
             self.put_page(pfn);
+        }
+    }
+
+    /// Takes this page, if it is there and nobody but the caller has a reference, out of the cache.
+    pub(super) fn remove_page(&self, file: FileId, index: u64, pfn: Pfn) -> bool {
+        let mut nodes = Nodes::new();
+        {
+            let mut tree = self.tree(file);
+            let is_there = tree.find(index) == Some(pfn);
+            if !is_there || self.map.page(pfn.0).refcount.load(Relaxed) != 2 {
+                return false;
+            }
+            tree.remove(index, &mut nodes);
+        }
+        self.unmark_cached(file, pfn, false);
+        self.free_nodes(nodes);
+        self.put_page(pfn);
+        true
+    }
+
+    /// A page has left the cache.
+    fn unmark_cached(&self, file: FileId, pfn: Pfn, was_dirty: bool) {
+        let page = self.map.page(pfn.0);
+        // Before it forgets whose it is.
+        self.lru_forget(pfn, page);
+        page.mapping.store(0, Relaxed);
+        page.private.store(0, Relaxed);
+        self.count_cached(file, -1);
+        if was_dirty {
+            self.mod_node_stat(NodeStat::FileDirty, -1);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Files: birth, references, death.
 
-use super::{FileId, tree::Tree};
+use super::{FileId, StoreId, tree::Tree};
 use crate::{AllocError, Mm, machine::Machine, sync};
 use core::sync::atomic::{
     AtomicU32, AtomicU64,
@@ -28,7 +28,7 @@ impl<M: Machine + 'static> Mm<M> {
     /// # Errors
     /// If there is no memory or failslab says so.
     pub fn file_new(&self) -> Result<FileId, AllocError> {
-        self.file_with(AddressSpaceFlags::UNEVICTABLE)
+        self.file_with(AddressSpaceFlags::UNEVICTABLE, 0, 0)
     }
 
     /// The same for memory that is shared: memfd_create, shared anonymous mappings. Its pages count
@@ -37,10 +37,35 @@ impl<M: Machine + 'static> Mm<M> {
     /// # Errors
     /// As [`Mm::file_new`].
     pub fn file_new_shmem(&self) -> Result<FileId, AllocError> {
-        self.file_with(AddressSpaceFlags::SHMEM | AddressSpaceFlags::UNEVICTABLE)
+        self.file_with(
+            AddressSpaceFlags::SHMEM | AddressSpaceFlags::UNEVICTABLE,
+            0,
+            0,
+        )
     }
 
-    fn file_with(&self, flags: AddressSpaceFlags) -> Result<FileId, AllocError> {
+    /// A file of `size` bytes that a store has under the number `host`.
+    ///
+    /// # Errors
+    /// As [`Mm::file_new`].
+    pub fn file_with_store(
+        &self,
+        store: StoreId,
+        host: u64,
+        size: u64,
+    ) -> Result<FileId, AllocError> {
+        let file = self.file_with(AddressSpaceFlags::empty(), store.number(), host)?;
+        self.space(file).size.store(size, Relaxed);
+        Ok(file)
+    }
+
+    /// `a_ops` and `host` as in the [`AddressSpace`].
+    fn file_with(
+        &self,
+        flags: AddressSpaceFlags,
+        a_ops: u32,
+        host: u64,
+    ) -> Result<FileId, AllocError> {
         let slab = self.slab();
         let object = slab
             .kmem_cache_alloc(&self.page_cache().inodes, Gfp::KERNEL)
@@ -61,7 +86,11 @@ impl<M: Machine + 'static> Mm<M> {
             next: AtomicU64::new(0),
             prev: AtomicU64::new(0),
             i_mmap: AtomicU64::new(0),
-            reserved: [0; 6],
+            host: AtomicU64::new(host),
+            nr_dirty: AtomicU64::new(0),
+            a_ops: AtomicU32::new(a_ops),
+            wb_err: AtomicU32::new(0),
+            reserved: [0; 3],
         };
         // SAFETY: the object has the size and alignment of an `AddressSpace` and is this
         // function's.
@@ -78,7 +107,8 @@ impl<M: Machine + 'static> Mm<M> {
         self.space(file).count.fetch_add(1, Relaxed);
     }
 
-    /// Gives a reference back. With the last one the file goes away, and its pages leave the cache.
+    /// Gives a reference back. With the last one the file goes away, and its pages leave the cache:
+    /// what is dirty of them is lost, so who wants to keep it writes it before.
     ///
     /// # Panics
     /// If there is no such file.

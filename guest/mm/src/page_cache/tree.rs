@@ -49,6 +49,23 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
         }
     }
 
+    /// The memory manager that has the nodes.
+    pub(super) const fn mm(&self) -> &'a Mm<M> {
+        self.mm
+    }
+
+    /// The node and the slot of a page that is there.
+    pub(super) fn place_of(&self, index: u64) -> Option<(u64, usize)> {
+        let (node, slot) = self.descend(index)?;
+        page(self.mm.node(node).slots[slot].load(Relaxed)).map(|_| (node, slot))
+    }
+
+    /// The root, if it covers a page.
+    pub(super) fn root_over(&self, index: u64) -> Option<u64> {
+        let root = self.space.root.load(Relaxed);
+        (root != 0 && covers(self.shift(root), index)).then_some(root)
+    }
+
     fn shift(&self, node: u64) -> u32 {
         self.mm.node(node).shift.load(Relaxed)
     }
@@ -79,11 +96,7 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
 
     /// The first page from this number on, with its number.
     pub(super) fn find_from(&self, index: u64) -> Option<(u64, Pfn)> {
-        let root = self.space.root.load(Relaxed);
-        if root == 0 || !covers(self.shift(root), index) {
-            return None;
-        }
-        self.first_in(root, 0, index)
+        self.first_in(self.root_over(index)?, 0, index)
     }
 
     /// The first page from number `index` on in a node whose first page has the number `base`.
@@ -134,6 +147,7 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
             let above = fresh();
             self.place(above, self.shift(root) + MAP_SHIFT, 0, 0);
             self.set(above, 0, root);
+            self.inherit_tags(above, root);
             self.place_below(root, above, 0);
             self.space.root.store(above, Relaxed);
             root = above;
@@ -155,12 +169,13 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
         add(&self.space.nrpages, 1);
     }
 
-    /// Takes a page out. Nodes that it leaves empty, or that the tree does not need any more, go to
+    /// Takes a page out, with its tags. Nodes that it leaves empty, or that the tree does not need any more, go to
     /// `nodes`.
     pub(super) fn remove(&mut self, index: u64, nodes: &mut Nodes) -> Option<Pfn> {
         let (mut node, mut slot) = self.descend(index)?;
         let pfn = page(self.mm.node(node).slots[slot].load(Relaxed))?;
         add(&self.space.nrpages, -1);
+        self.clear_tags(index);
         loop {
             self.set(node, slot, 0);
             let inner = self.mm.node(node);

@@ -8,7 +8,8 @@ use core::{fmt, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
     page::{PageFlags, flags_of, order_of},
     page_cache::{
-        AddressSpace, AddressSpaceFlags, MAP_SHIFT, MAP_SIZE, count_of, offset_of, page_of_slot,
+        AddressSpace, AddressSpaceFlags, MAP_SHIFT, MAP_SIZE, NR_TAGS, TAG_DIRTY, TAG_ERROR,
+        count_of, offset_of, page_of_slot,
     },
     vmstat::NodeStat,
 };
@@ -49,6 +50,13 @@ pub enum Violation {
         /// The frame.
         pfn: u32,
     },
+    /// A tag of a slot does not agree with what is below it.
+    BadTag {
+        /// The file.
+        file: u64,
+        /// The first page of the slot.
+        index: u64,
+    },
     /// A counter does not agree with what it counts.
     BadCount {
         /// What is counted.
@@ -77,6 +85,9 @@ impl fmt::Display for Violation {
                     "file {file:#x}: page {index} is pfn {pfn:#x}, which denies it"
                 )
             }
+            Self::BadTag { file, index } => {
+                write!(f, "file {file:#x}: the tags of page {index} are wrong")
+            }
             Self::BadCount {
                 what,
                 counted,
@@ -92,6 +103,7 @@ impl core::error::Error for Violation {}
 struct Walk<'a> {
     file: u64,
     pages: u64,
+    dirty: u64,
     found: &'a mut dyn FnMut(Violation),
 }
 
@@ -99,7 +111,7 @@ impl<M: Machine + 'static> Mm<M> {
     /// Calls `found` with each thing that is wrong with the page cache.
     pub fn validate_page_cache(&self, found: &mut dyn FnMut(Violation)) {
         let state = &self.state.page_cache;
-        let (mut files, mut pages, mut shmem) = (0, 0, 0);
+        let (mut files, mut pages, mut shmem, mut dirty) = (0, 0, 0, 0);
         let (mut prev, mut next) = (0, state.files.load(Relaxed));
         while let Some(file) = FileId::from_raw(next) {
             let space = self.space(file);
@@ -108,8 +120,9 @@ impl<M: Machine + 'static> Mm<M> {
                 found(Violation::BadList { file: next });
                 return;
             }
-            let of_file = self.validate_file(file, space, found);
+            let (of_file, dirty_of_file) = self.validate_file(file, space, found);
             files += 1;
+            dirty += dirty_of_file;
             pages += of_file;
             if space.flags.load(Relaxed) & AddressSpaceFlags::SHMEM.bits() != 0 {
                 shmem += of_file;
@@ -121,6 +134,8 @@ impl<M: Machine + 'static> Mm<M> {
             ("nr_files", state.nr_files.load(Relaxed).into(), files),
             ("nr_file_pages", amount(NodeStat::FilePages), pages),
             ("nr_shmem", amount(NodeStat::Shmem), shmem),
+            ("nr_dirty", amount(NodeStat::FileDirty), dirty),
+            ("nr_writeback", amount(NodeStat::Writeback), 0),
         ] {
             check(what, counted, there, found);
         }
@@ -131,10 +146,11 @@ impl<M: Machine + 'static> Mm<M> {
         file: FileId,
         space: &AddressSpace,
         found: &mut dyn FnMut(Violation),
-    ) -> u64 {
+    ) -> (u64, u64) {
         let mut walk = Walk {
             file: file.get(),
             pages: 0,
+            dirty: 0,
             found,
         };
         let root = space.root.load(Relaxed);
@@ -154,9 +170,10 @@ impl<M: Machine + 'static> Mm<M> {
                 self.validate_node(&mut walk, root, (0, 0), shift, 0);
             }
         }
-        let pages = walk.pages;
+        let (pages, dirty) = (walk.pages, walk.dirty);
         check("nrpages", space.nrpages.load(Relaxed), pages, found);
-        pages
+        check("nr_dirty", space.nr_dirty.load(Relaxed), dirty, found);
+        (pages, dirty)
     }
 
     /// `above`: the parent and the slot in it.
@@ -182,9 +199,15 @@ impl<M: Machine + 'static> Mm<M> {
             (walk.found)(Violation::BadNode { file, node });
             return;
         }
+        let tags = inner.tags.each_ref().map(|tag| tag.load(Relaxed));
         for slot in 0..MAP_SIZE {
             let value = inner.slots[slot].load(Relaxed);
             let index = base + ((slot as u64) << shift);
+            let tagged = tags.map(|tag| tag & 1 << slot != 0);
+            if tagged != self.tags_below(value, shift, tagged) {
+                let file = walk.file;
+                (walk.found)(Violation::BadTag { file, index });
+            }
             if value == 0 {
                 continue;
             }
@@ -197,6 +220,20 @@ impl<M: Machine + 'static> Mm<M> {
         }
     }
 
+    /// The tags that a slot should have, if it has these. Whether writing a page failed is known from
+    /// its tag alone, but then it is not dirty.
+    fn tags_below(&self, value: u64, shift: u32, tagged: [bool; NR_TAGS]) -> [bool; NR_TAGS] {
+        let mut tags = [false; NR_TAGS];
+        if shift > 0 && value != 0 {
+            let child = self.node(value);
+            tags = child.tags.each_ref().map(|tag| tag.load(Relaxed) != 0);
+        } else if let Some(word) = page_of_slot(value).and_then(|pfn| self.map.word(pfn)) {
+            tags[TAG_DIRTY] = word & PageFlags::DIRTY.bits() != 0;
+            tags[TAG_ERROR] = tagged[TAG_ERROR] && !tags[TAG_DIRTY];
+        }
+        tags
+    }
+
     fn validate_page(&self, walk: &mut Walk<'_>, slot: u64, index: u64) {
         walk.pages += 1;
         let file = walk.file;
@@ -206,6 +243,7 @@ impl<M: Machine + 'static> Mm<M> {
             return;
         };
         let page = self.map.page(pfn);
+        walk.dirty += u64::from(word & PageFlags::DIRTY.bits() != 0);
         let fits = flags_of(word).contains(PageFlags::ALLOCATED | PageFlags::LRU)
             && order_of(word) == 0
             && page.mapping.load(Relaxed) == file

@@ -50,6 +50,8 @@ pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result 
     let (swap_total, swap_free) = mm.swap_slots();
     line("SwapTotal:", swap_total)?;
     line("SwapFree:", swap_free)?;
+    line("Dirty:", pages(NodeStat::FileDirty))?;
+    line("Writeback:", pages(NodeStat::Writeback))?;
     line("AnonPages:", pages(NodeStat::AnonMapped))?;
     line("Mapped:", pages(NodeStat::FileMapped))?;
     line("Shmem:", pages(NodeStat::Shmem))?;

@@ -3,8 +3,10 @@
 mod arena;
 mod disk;
 mod machine;
+mod store;
 mod vmas;
 
 pub use disk::TestDisk;
 pub use machine::{BenchMachine, TestMachine, boot, boot_with, violations, with_cpu};
+pub use store::TestStore;
 pub use vmas::VmaPool;

@@ -3,6 +3,7 @@
 use super::{Access, FaultSignal, UserMm, insert::file_of};
 use crate::{
     machine::Machine,
+    page_cache::FileError,
     tlb::TlbGather,
     vma::{Area, Backing},
 };
@@ -141,7 +142,7 @@ impl<M: Machine + 'static> UserMm<M> {
         let offset = |at: u64| (pgoff << PAGE_SHIFT) + (at - area.start);
         let (start, end) = (offset(part.start), offset(part.end));
         let punched = self.mm.punch_hole(file, start, end);
-        punched.map_err(|_| Errno::ENOMEM)
+        punched.map_err(FileError::errno)
     }
 
     /// Linux: `madvise_populate`.

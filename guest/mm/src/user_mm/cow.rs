@@ -14,9 +14,11 @@ impl<M: Machine + 'static> UserMm<M> {
         area: &Area,
         pte: Pte,
     ) -> Result<(), FaultSignal> {
-        let reused = area.flags.contains(VmFlags::SHARED)
-            || !pte.is_special() && self.is_reusable(pte.pfn());
-        if reused {
+        let is_shared = area.flags.contains(VmFlags::SHARED);
+        if is_shared && !self.file_mkwrite(page, area, pte)? {
+            return Ok(());
+        }
+        if is_shared || !pte.is_special() && self.is_reusable(pte.pfn()) {
             self.replace(page, Pte(pte.0 | PTE_ACCESSED).writable());
             return Ok(());
         }

@@ -1,12 +1,11 @@
 //! Pages come: what an access to a page that is not there, or not so, leads to
 //! (Linux arch/x86/mm/fault.c: `do_user_addr_fault`, mm/memory.c: `handle_mm_fault`).
 
-use super::{Access, FaultSignal, UserMm, add, insert::file_of, signal::PF_PROT};
+use super::{Access, FaultSignal, UserMm, add, signal::PF_PROT};
 use crate::{
     AllocError, Order, Pfn,
     machine::Machine,
     page_alloc::prepare::zero_frame,
-    page_cache::FILE_GFP,
     pgtable::Pte,
     vma::{Area, Backing},
 };
@@ -109,69 +108,6 @@ impl<M: Machine + 'static> UserMm<M> {
         }
     }
 
-    /// The first access to a page of a file (Linux: `do_read_fault`, `do_cow_fault`,
-    /// `do_shared_fault`).
-    fn file_fault(
-        &mut self,
-        addr: u64,
-        area: &Area,
-        pgoff: u64,
-        access: Access,
-    ) -> Result<(), FaultSignal> {
-        let mm = self.mm;
-        let file = file_of(area).ok_or(FaultSignal::BusAdrErr(addr))?;
-        if pgoff >= mm.file_size(file).div_ceil(PAGE_SIZE) {
-            return Err(FaultSignal::BusAdrErr(addr));
-        }
-        let found = mm.file_page(file, pgoff, true, FILE_GFP)?;
-        let cached = found.ok_or(FaultSignal::BusAdrErr(addr))?;
-        let page = addr & !(PAGE_SIZE - 1);
-        let result = if access == Access::Write && !area.flags.contains(VmFlags::SHARED) {
-            let copied = self.copy_of_file_page(page, area, cached);
-            mm.put_page(cached);
-            return copied;
-        } else {
-            self.tables().walk_alloc(page)
-        };
-        match result {
-            Ok(entry) => {
-                // The reference is the entry's from here on.
-                mm.page_add_file_rmap(cached);
-                if area.flags.contains(VmFlags::LOCKED) {
-                    mm.lru_cull(cached);
-                }
-                let pte = Pte::new(cached, area.flags);
-                entry.store(pte.0 | dirty(access), Relaxed);
-                self.add_rss(self.file_rss(area), 1);
-                Ok(())
-            }
-            Err(error) => {
-                mm.put_page(cached);
-                Err(error.into())
-            }
-        }
-    }
-
-    /// A store to a page of a file that is not there, in a private area.
-    fn copy_of_file_page(
-        &mut self,
-        page: u64,
-        area: &Area,
-        cached: Pfn,
-    ) -> Result<(), FaultSignal> {
-        let new = self.alloc_user_page()?;
-        let mapped = self
-            .copy_page(new, cached)
-            .and_then(|()| self.tables().walk_alloc(page));
-        match mapped {
-            Ok(entry) => {
-                self.map_anonymous(entry, page, new, area);
-                Ok(())
-            }
-            Err(error) => self.give_up(new, error),
-        }
-    }
-
     /// A page for a program, without content.
     #[inline]
     pub(super) fn alloc_user_page(&self) -> Result<Pfn, AllocError> {
@@ -219,7 +155,7 @@ const fn permits(flags: VmFlags, access: Access) -> bool {
 }
 
 /// What an access leaves in an entry besides `PTE_ACCESSED`.
-const fn dirty(access: Access) -> u64 {
+pub(super) const fn dirty(access: Access) -> u64 {
     match access {
         Access::Write => PTE_DIRTY,
         Access::Read | Access::Exec => 0,

@@ -8,7 +8,8 @@
 //!   mincore, pages ahead of their use. `truncate`: files that become shorter while they are mapped.
 //! * `fork`: a second address space with the same content.
 //! * `maps`: /proc/PID/maps.
-//! * `fault`: pages come; `cow`: and are copied when one of those who share them stores.
+//! * `fault`, `file_fault`: pages come; `cow`: and are copied when one of those who share them stores;
+//!   `mkclean`: they are to be written.
 //! * `access`: the kernel loads and stores for a system call.
 //! * `zap`: pages go. `swap_out`: pages go to swap; `swap_in`: they come back.
 //! * `rmap`: from a page to who maps it.
@@ -29,11 +30,13 @@ mod advise;
 mod brk;
 mod cow;
 mod fault;
+mod file_fault;
 mod fork;
 mod insert;
 mod life;
 mod lock;
 mod maps;
+mod mkclean;
 mod mmap;
 mod munmap;
 mod place;

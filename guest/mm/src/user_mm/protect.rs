@@ -80,13 +80,15 @@ impl<M: Machine + 'static> UserMm<M> {
         }
         self.isolate(area, &part)?;
         self.set_flags(part.start, flags);
-        self.change_entries(part.clone(), flags);
+        let notify = self.wants_writenotify(area);
+        self.change_entries(part.clone(), flags, notify);
         self.merge_at(part.start);
         Ok(())
     }
 
-    /// Gives the entries of a range the rights of its area.
-    fn change_entries(&self, range: Range<u64>, flags: VmFlags) {
+    /// Gives the entries of a range the rights of its area. With `notify`, none becomes writable that
+    /// was not.
+    fn change_entries(&self, range: Range<u64>, flags: VmFlags, notify: bool) {
         let mut gather = TlbGather::new(self.mm);
         self.tables()
             .for_each_node(range.start, range.end, |address, entries| {
@@ -96,7 +98,10 @@ impl<M: Machine + 'static> UserMm<M> {
                     if !pte.holds_page() {
                         continue;
                     }
-                    let new = pte.with_rights(flags);
+                    let mut new = pte.with_rights(flags);
+                    if notify && !pte.is_writable() {
+                        new = new.read_only();
+                    }
                     if new != pte {
                         entry.store(new.0, Relaxed);
                         gather.change(address + ((page as u64) << PAGE_SHIFT));

@@ -3,8 +3,10 @@
 use super::{Fault, UserMm, insert::file_of};
 use crate::{
     machine::Machine,
+    page_cache::FileError,
     vma::{Area, Backing},
 };
+use core::{ops::Range, sync::atomic::AtomicU32};
 use pagelab_abi::{
     PAGE_SHIFT, PAGE_SIZE, errno::Errno, gfp::Gfp, mman::MsyncFlags, pte::USER_END, vma::VmFlags,
 };
@@ -13,10 +15,10 @@ use pagelab_abi::{
 const CHUNK: u64 = 256;
 
 impl<M: Machine + 'static> UserMm<M> {
-    /// msync. Nothing stands behind the files, so what is stored is where it belongs already.
+    /// msync. With `SYNC`, dirty pages of files in shared mappings are written to their stores.
     ///
     /// # Errors
-    /// `EINVAL` for unknown or contradicting flags or an unaligned address, `EBUSY` for locked
+    /// `EIO` and its like if that fails: errors that nobody has seen yet count. `EINVAL` for unknown or contradicting flags or an unaligned address, `EBUSY` for locked
     /// pages with `INVALIDATE`, `ENOMEM` if a part is not mapped.
     pub fn msync(&mut self, addr: u64, len: u64, flags: MsyncFlags) -> Result<(), Errno> {
         let both = MsyncFlags::ASYNC | MsyncFlags::SYNC;
@@ -43,9 +45,30 @@ impl<M: Machine + 'static> UserMm<M> {
             {
                 return Err(Errno::EBUSY);
             }
+            if flags.contains(MsyncFlags::SYNC) && area.flags.contains(VmFlags::SHARED) {
+                self.write_back(&area, at.max(area.start)..area.end.min(end))?;
+            }
             at = area.end;
         }
         result
+    }
+
+    /// Writes the pages of a file that a part of an area maps (Linux: `vfs_fsync_range`).
+    fn write_back(&self, area: &Area, part: Range<u64>) -> Result<(), Errno> {
+        let (Some(file), Backing::File { pgoff, .. }) = (file_of(area), area.backing) else {
+            return Ok(());
+        };
+        if part.is_empty() || !self.mm.file_has_store(file) {
+            return Ok(());
+        }
+        let since = AtomicU32::new(self.mm.file_sample_wb_err(file));
+        let page = |at: u64| pgoff + ((at - area.start) >> PAGE_SHIFT);
+        let written = self
+            .mm
+            .filemap_write(file, page(part.start)..page(part.end));
+        let noted = self.mm.file_check_wb_err(file, &since);
+        noted.map_err(|errno| Errno::from_number(errno).unwrap_or(Errno::EIO))?;
+        written.map_err(FileError::errno)
     }
 
     /// mincore: stores for each page of a range a byte at `vec`: 1 if an access to it would have no

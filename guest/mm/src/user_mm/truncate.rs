@@ -3,9 +3,9 @@
 
 use super::{UserMm, Vm};
 use crate::{
-    AllocError, Mm,
+    Mm,
     machine::Machine,
-    page_cache::FileId,
+    page_cache::{FileError, FileId},
     tlb::TlbGather,
     vma::{Area, Backing},
 };
@@ -27,7 +27,7 @@ impl<M: Machine + 'static> Mm<M> {
     ///
     /// # Errors
     /// As [`Mm::file_set_size`].
-    pub fn truncate(&'static self, file: FileId, size: u64) -> Result<(), AllocError> {
+    pub fn truncate(&'static self, file: FileId, size: u64) -> Result<(), FileError> {
         if size < self.file_size(file) {
             self.unmap_mapping(file, size.div_ceil(PAGE_SIZE)..u64::MAX, Cows::Go);
         }
@@ -39,7 +39,10 @@ impl<M: Machine + 'static> Mm<M> {
     ///
     /// # Errors
     /// As [`Mm::file_punch_hole`].
-    pub fn punch_hole(&'static self, file: FileId, start: u64, end: u64) -> Result<(), AllocError> {
+    pub fn punch_hole(&'static self, file: FileId, start: u64, end: u64) -> Result<(), FileError> {
+        if self.file_has_store(file) {
+            return Err(FileError::Unsupported);
+        }
         let pages = start.div_ceil(PAGE_SIZE)..end >> PAGE_SHIFT;
         self.unmap_mapping(file, pages, Cows::Stay);
         self.file_punch_hole(file, start, end)
@@ -70,7 +73,7 @@ impl<M: Machine + 'static> Mm<M> {
 ///
 /// # Safety
 /// `gpa` is that of a live address space, and its tree is not borrowed.
-unsafe fn borrow<M: Machine>(
+pub(super) unsafe fn borrow<M: Machine>(
     mm: &'static Mm<M>,
     vm: &'static Vm,
     gpa: u64,

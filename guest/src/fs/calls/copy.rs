@@ -75,7 +75,13 @@ pub(super) fn sendfile(
         let Some(at) = start.checked_add(done) else {
             break;
         };
-        let there = mm().file_read(content.id(), at, &mut buf[..wanted]);
+        let there = match mm().file_read(content.id(), at, &mut buf[..wanted]) {
+            Ok(there) => there,
+            Err(error) => {
+                stopped = Some(error.errno().into());
+                break;
+            }
+        };
         match write_all(&to, &buf[..there]) {
             Ok(0) => break,
             Ok(written) => done += written as u64,

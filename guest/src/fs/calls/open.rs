@@ -15,6 +15,7 @@ use crate::fs::{
 use core::sync::atomic::Ordering::Relaxed;
 use linux_raw_sys::general as linux;
 use pagelab_abi::errno::Errno;
+use pagelab_mm::page_cache::FileError;
 
 /// What creat asks open for.
 pub(super) const CREAT_FLAGS: u64 = (linux::O_CREAT | linux::O_WRONLY | linux::O_TRUNC) as u64;
@@ -128,7 +129,7 @@ impl Caller<'_> {
         if flags & linux::O_TRUNC != 0
             && let Opened::Regular(content) = &file.opened
         {
-            mm().truncate(content.id(), 0).map_err(|_| Errno::ENOMEM)?;
+            mm().truncate(content.id(), 0).map_err(FileError::errno)?;
             inode.modified();
         }
         Ok(file)

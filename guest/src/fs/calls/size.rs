@@ -11,7 +11,10 @@ use crate::fs::{
 use core::{ops::Range, sync::atomic::Ordering::Relaxed};
 use linux_raw_sys::general as linux;
 use pagelab_abi::{PAGE_SIZE, errno::Errno};
-use pagelab_mm::{AllocError, FileId, page_cache::FILE_GFP};
+use pagelab_mm::{
+    AllocError, FileId,
+    page_cache::{FILE_GFP, FileError},
+};
 
 pub(super) fn lseek(caller: &mut Caller<'_>, number: u64, offset: u64, whence: u64) -> Answer {
     let file = caller.files.get(fd(number))?;
@@ -74,7 +77,7 @@ fn set_size(inode: &Inode, size: u64) -> Answer {
         return Err(Errno::EINVAL.into());
     };
     mm().truncate(content.id(), size)
-        .map_err(|_| Errno::ENOMEM)?;
+        .map_err(FileError::errno)?;
     inode.modified();
     Ok(0)
 }
@@ -109,7 +112,7 @@ pub(super) fn fallocate(
     }
     if mode == PUNCH {
         mm().punch_hole(content, offset, end)
-            .map_err(|_| Errno::ENOMEM)?;
+            .map_err(FileError::errno)?;
     } else {
         reserve(content, offset..end, mode == 0)?;
     }
@@ -123,7 +126,7 @@ pub(super) fn fallocate(
 fn reserve(file: FileId, range: Range<u64>, grows: bool) -> Result<(), Errno> {
     let old = mm().file_size(file);
     let size = if grows { old.max(range.end) } else { old };
-    mm().truncate(file, size).map_err(|_| Errno::ENOMEM)?;
+    mm().truncate(file, size).map_err(FileError::errno)?;
     for page in range.start / PAGE_SIZE..range.end.min(size).div_ceil(PAGE_SIZE) {
         let made = mm().file_page(file, page, true, FILE_GFP);
         let errno = match made {
@@ -131,7 +134,7 @@ fn reserve(file: FileId, range: Range<u64>, grows: bool) -> Result<(), Errno> {
                 mm().put_page(pfn);
                 continue;
             }
-            Err(AllocError::BadRequest) => Errno::EFBIG,
+            Err(FileError::Memory(AllocError::BadRequest)) => Errno::EFBIG,
             _ => Errno::ENOSPC,
         };
         // Making it shorter again needs no memory.

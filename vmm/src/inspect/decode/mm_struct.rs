@@ -1,6 +1,6 @@
 //! Address spaces and their areas.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use pagelab_abi::{
     mm_struct::{MM_STRUCT_MAGIC, MmStruct, NR_RSS_STATS, RssStat},
@@ -8,7 +8,7 @@ use pagelab_abi::{
     vma::{BLACK, VmFlags, Vma},
 };
 
-use super::{DecodeError, Snapshot};
+use super::{DecodeError, Snapshot, linked::Linked};
 use crate::inspect::image::{OutsideRam, read_object};
 
 /// Areas of an address space that are read: more than Linux allows (vm.max_map_count is 65530).
@@ -132,40 +132,22 @@ impl Snapshot<'_> {
     /// counted.
     pub fn user_mms(&self) -> Result<Vec<UserMm>, DecodeError> {
         let state = self.mm_state();
-        let mut mms = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut gpa = state.mm_list.load(Relaxed);
-        let field = |what, gpa, field, found: u64, expected: String| DecodeError::Field {
-            what,
-            gpa,
-            field,
-            found,
-            expected,
+        let list = Linked {
+            list: "the list of address spaces",
+            object: ["mm_struct", "the mm_struct"],
+            first: state.mm_list.load(Relaxed),
+            counted: (state.nr_mms.load(Relaxed).into(), "nr_mms"),
+            magic: MM_STRUCT_MAGIC,
+            most: PID_MAX as usize,
         };
-        let list = "the list of address spaces";
-        while gpa != 0 {
-            if !seen.insert(gpa) || mms.len() == PID_MAX as usize {
-                let expected = format!("0 after at most {PID_MAX} different ones");
-                return Err(field(list, self.state_gpa, "next", gpa, expected));
-            }
-            let raw: MmStruct =
-                read_object(self.mem(), gpa).map_err(DecodeError::unreadable("mm_struct"))?;
-            let magic = raw.magic.load(Relaxed);
-            if magic != MM_STRUCT_MAGIC {
-                let expected = format!("{MM_STRUCT_MAGIC:#x}");
-                return Err(field("the mm_struct", gpa, "magic", magic, expected));
-            }
-            let next = raw.next.load(Relaxed);
-            let raw = Box::new(raw);
-            mms.push(UserMm { gpa, raw });
-            gpa = next;
-        }
-        let count = u64::from(state.nr_mms.load(Relaxed));
-        if count != mms.len() as u64 {
-            let expected = format!("{}, as the list has", mms.len());
-            return Err(field(list, self.state_gpa, "nr_mms", count, expected));
-        }
-        Ok(mms)
+        let members = self.linked(&list, |raw: &MmStruct| {
+            (raw.magic.load(Relaxed), raw.next.load(Relaxed))
+        })?;
+        let mm = |(gpa, raw)| UserMm {
+            gpa,
+            raw: Box::new(raw),
+        };
+        Ok(members.into_iter().map(mm).collect())
     }
 
     /// The areas of an address space in the order of its list, and where that breaks off.

@@ -8,6 +8,7 @@ mod block;
 mod error;
 mod frame_set;
 mod free_list;
+mod linked;
 mod lru;
 mod mem_map;
 mod mm_struct;

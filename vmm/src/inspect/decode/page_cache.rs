@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, sync::atomic::Ordering::Relaxed};
 
 use pagelab_abi::page_cache::{
-    ADDRESS_SPACE_MAGIC, AddressSpace, AddressSpaceFlags, MAP_SHIFT, MAP_SIZE, MAX_HEIGHT,
+    ADDRESS_SPACE_MAGIC, AddressSpace, AddressSpaceFlags, MAP_SHIFT, MAP_SIZE, MAX_HEIGHT, NR_TAGS,
     RadixTreeNode, count_of, offset_of, page_of_slot,
 };
 
-use super::{DecodeError, Snapshot};
+use super::{DecodeError, Snapshot, linked::Linked};
 use crate::inspect::image::read_object;
 
 /// Files that are read at most.
@@ -24,6 +24,12 @@ pub struct CachedFile {
     pub size: u64,
     /// Pages in the cache, as the guest counts them.
     pub nrpages: u64,
+    /// Dirty pages, as the guest counts them.
+    pub nr_dirty: u64,
+    /// Number of the table of operations on its store, or 0.
+    pub a_ops: u32,
+    /// Its number in the store.
+    pub host: u64,
     /// References: open files, areas, names.
     pub count: u32,
     /// Properties.
@@ -37,6 +43,8 @@ pub struct CachedFile {
 pub struct CachedPages {
     /// Number in the file and frame, ascending by number.
     pub pages: Vec<(u64, u32)>,
+    /// Numbers of the pages that have a tag.
+    pub tagged: [BTreeSet<u64>; NR_TAGS],
     /// Nodes of the tree.
     pub nodes: u64,
     /// What is wrong.
@@ -51,46 +59,30 @@ impl Snapshot<'_> {
     /// counted.
     pub fn cached_files(&self) -> Result<Vec<CachedFile>, DecodeError> {
         let state = &self.mm_state().page_cache;
-        let field = |what, gpa, field, found: u64, expected: String| DecodeError::Field {
-            what,
-            gpa,
-            field,
-            found,
-            expected,
+        let list = Linked {
+            list: "the list of files",
+            object: ["address_space", "the address_space"],
+            first: state.files.load(Relaxed),
+            counted: (state.nr_files.load(Relaxed).into(), "nr_files"),
+            magic: ADDRESS_SPACE_MAGIC,
+            most: MAX_FILES,
         };
-        let list = "the list of files";
-        let mut files = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut gpa = state.files.load(Relaxed);
-        while gpa != 0 {
-            if !seen.insert(gpa) || files.len() == MAX_FILES {
-                let expected = format!("0 after at most {MAX_FILES} different ones");
-                return Err(field(list, self.state_gpa, "next", gpa, expected));
-            }
-            let raw: AddressSpace =
-                read_object(self.mem(), gpa).map_err(DecodeError::unreadable("address_space"))?;
-            let magic = raw.magic.load(Relaxed);
-            if magic != ADDRESS_SPACE_MAGIC {
-                let expected = format!("{ADDRESS_SPACE_MAGIC:#x}");
-                return Err(field("the address_space", gpa, "magic", magic, expected));
-            }
-            files.push(CachedFile {
-                gpa,
-                ino: raw.ino.load(Relaxed),
-                size: raw.size.load(Relaxed),
-                nrpages: raw.nrpages.load(Relaxed),
-                count: raw.count.load(Relaxed),
-                flags: AddressSpaceFlags::from_bits_retain(raw.flags.load(Relaxed)),
-                root: raw.root.load(Relaxed),
-            });
-            gpa = raw.next.load(Relaxed);
-        }
-        let count = u64::from(state.nr_files.load(Relaxed));
-        if count != files.len() as u64 {
-            let expected = format!("{}, as the list has", files.len());
-            return Err(field(list, self.state_gpa, "nr_files", count, expected));
-        }
-        Ok(files)
+        let members = self.linked(&list, |raw: &AddressSpace| {
+            (raw.magic.load(Relaxed), raw.next.load(Relaxed))
+        })?;
+        let file = |(gpa, raw): (u64, AddressSpace)| CachedFile {
+            gpa,
+            ino: raw.ino.load(Relaxed),
+            size: raw.size.load(Relaxed),
+            nrpages: raw.nrpages.load(Relaxed),
+            nr_dirty: raw.nr_dirty.load(Relaxed),
+            a_ops: raw.a_ops.load(Relaxed),
+            host: raw.host.load(Relaxed),
+            count: raw.count.load(Relaxed),
+            flags: AddressSpaceFlags::from_bits_retain(raw.flags.load(Relaxed)),
+            root: raw.root.load(Relaxed),
+        };
+        Ok(members.into_iter().map(file).collect())
     }
 
     /// The pages of a file. Each frame of RAM is met at most once in a sound tree, so that more
@@ -99,12 +91,13 @@ impl Snapshot<'_> {
         let mut found = CachedPages::default();
         if file.root != 0 {
             let limit = self.pfns().len();
-            self.cached_below(file.root, None, 0, limit, &mut found);
+            let _ = self.cached_below(file.root, None, 0, limit, &mut found);
         }
         found
     }
 
-    /// The subtree at `gpa`. `above` is its parent, its slot there, and the shift it must have.
+    /// The subtree at `gpa`. `above` is its parent, its slot there, and the shift it must have. Returns
+    /// which tags it has anywhere, unless it cannot be read.
     fn cached_below(
         &self,
         gpa: u64,
@@ -112,10 +105,13 @@ impl Snapshot<'_> {
         base: u64,
         limit: usize,
         found: &mut CachedPages,
-    ) {
+    ) -> Option<[bool; NR_TAGS]> {
         let node: RadixTreeNode = match read_object(self.mem(), gpa) {
             Ok(node) => node,
-            Err(error) => return found.faults.push(format!("a node cannot be read: {error}")),
+            Err(error) => {
+                found.faults.push(format!("a node cannot be read: {error}"));
+                return None;
+            }
         };
         found.nodes += 1;
         let (shift, place) = (node.shift.load(Relaxed), node.place.load(Relaxed));
@@ -123,10 +119,14 @@ impl Snapshot<'_> {
         let (parent, offset) = match above {
             Some((parent, offset, expected)) if shift == expected => (parent, offset),
             Some((_, _, expected)) => {
-                return fault(format!("has shift {shift} and should have {expected}"));
+                fault(format!("has shift {shift} and should have {expected}"));
+                return None;
             }
             None if shift % MAP_SHIFT == 0 && shift / MAP_SHIFT < MAX_HEIGHT => (0, 0),
-            None => return fault(format!("is a root with the impossible shift {shift}")),
+            None => {
+                fault(format!("is a root with the impossible shift {shift}"));
+                return None;
+            }
         };
         if (node.parent.load(Relaxed), offset_of(place)) != (parent, offset) {
             fault(format!(
@@ -138,26 +138,40 @@ impl Snapshot<'_> {
         if taken != count_of(place) || taken == 0 {
             fault(format!("counts {} slots and has {taken}", count_of(place)));
         }
+        let tags = node.tags.each_ref().map(|tag| tag.load(Relaxed));
         for (slot, value) in (0..MAP_SIZE as u32).zip(slots) {
             let index = base + (u64::from(slot) << shift);
+            let tagged = tags.map(|tag| tag & 1 << slot != 0);
             // A tree that shares or repeats its nodes has more of them than frames.
             if found.pages.len() + found.nodes as usize > limit {
                 found.faults.push("the tree does not end".to_owned());
-                return;
+                return None;
             }
-            match (value, shift) {
-                (0, _) => {}
-                (value, 0) => match page_of_slot(value) {
-                    Some(pfn) => found.pages.push((index, pfn)),
-                    None => found
-                        .faults
-                        .push(format!("slot {index:#x} holds {value:#x}")),
-                },
+            let below = match (value, shift) {
+                (0, _) => Some([false; NR_TAGS]),
+                (value, 0) => {
+                    match page_of_slot(value) {
+                        Some(pfn) => found.pages.push((index, pfn)),
+                        None => found
+                            .faults
+                            .push(format!("slot {index:#x} holds {value:#x}")),
+                    }
+                    for (pages, _) in found.tagged.iter_mut().zip(tagged).filter(|it| it.1) {
+                        pages.insert(index);
+                    }
+                    Some(tagged)
+                }
                 (value, _) => {
                     let above = (gpa, slot, shift - MAP_SHIFT);
-                    self.cached_below(value, Some(above), index, limit, found);
+                    self.cached_below(value, Some(above), index, limit, found)
                 }
+            };
+            if below.is_some_and(|below| below != tagged) {
+                found.faults.push(format!(
+                    "node {gpa:#x} has other tags in slot {slot} than there are below it"
+                ));
             }
         }
+        Some(tags.map(|tag| tag != 0))
     }
 }

@@ -52,6 +52,11 @@ pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
     lines.extend([
         ("SwapTotal:", pages(swap[1])),
         ("SwapFree:", pages(swap[2])),
+        ("Dirty:", pages(snapshot.vmstat.node(NodeStat::FileDirty))),
+        (
+            "Writeback:",
+            pages(snapshot.vmstat.node(NodeStat::Writeback)),
+        ),
         (
             "AnonPages:",
             pages(snapshot.vmstat.node(NodeStat::AnonMapped)),

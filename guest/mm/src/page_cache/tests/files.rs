@@ -52,10 +52,10 @@ fn what_is_written_is_read_across_pages() {
     assert!(all[..50].iter().all(|&byte| byte == 0));
     assert_eq!(all[50..], text);
     let mut few = [0; 10];
-    assert_eq!(mm.file_read(file, all.len() as u64 - 4, &mut few), 4);
+    assert_eq!(mm.file_read(file, all.len() as u64 - 4, &mut few), Ok(4));
     assert_eq!(few[..4], all[all.len() - 4..]);
-    assert_eq!(mm.file_read(file, all.len() as u64, &mut few), 0);
-    assert_eq!(mm.file_read(file, u64::MAX, &mut few), 0);
+    assert_eq!(mm.file_read(file, all.len() as u64, &mut few), Ok(0));
+    assert_eq!(mm.file_read(file, u64::MAX, &mut few), Ok(0));
     check(&mm);
 }
 
@@ -106,10 +106,10 @@ fn a_file_has_no_more_pages_than_numbers() {
     mm.file_write(file, 0, b"y").unwrap();
     check(&mm);
     let beyond = mm.file_page(file, MAX_PAGES, true, FILE_GFP);
-    assert_eq!(beyond, Err(AllocError::BadRequest));
+    assert_eq!(beyond, Err(AllocError::BadRequest.into()));
     assert_eq!(mm.file_page(file, u64::MAX, false, FILE_GFP), Ok(None));
     let written = mm.file_write(file, MAX_PAGES * page, b"z");
-    assert_eq!(written, Err(AllocError::BadRequest));
+    assert_eq!(written, Err(AllocError::BadRequest.into()));
     assert_eq!(mm.file_size(file), last * page + 1);
     // A write up to there is short.
     assert_eq!(mm.file_write(file, last * page, &[1; 2 * PAGE]), Ok(PAGE));

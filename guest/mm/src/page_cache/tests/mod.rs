@@ -2,6 +2,7 @@ mod files;
 mod model;
 mod oracle;
 mod shortage;
+mod stores;
 
 use super::FileId;
 use crate::{
@@ -77,6 +78,6 @@ fn references(mm: &Mm<TestMachine>, pfn: Pfn) -> u32 {
 /// The whole content of a file.
 fn content(mm: &Mm<TestMachine>, file: FileId) -> Vec<u8> {
     let mut bytes = std::vec![0xee; mm.file_size(file) as usize];
-    assert_eq!(mm.file_read(file, 0, &mut bytes), bytes.len());
+    assert_eq!(mm.file_read(file, 0, &mut bytes), Ok(bytes.len()));
     bytes
 }

@@ -93,7 +93,7 @@ fn apply(mm: &Mm<TestMachine>, file: FileId, model: &mut Model, step: &Step) {
         }
         Step::Read(at, len) => {
             let mut bytes = vec![0xee; len];
-            let read = mm.file_read(file, at, &mut bytes);
+            let read = mm.file_read(file, at, &mut bytes).unwrap();
             let expected = model.size.saturating_sub(at).min(len as u64);
             assert_eq!(read as u64, expected);
             for (at, byte) in (at..).zip(&bytes[..read]) {

@@ -34,7 +34,7 @@ fn map(
 
 fn byte_of_file(world: &World, file: FileId, at: u64) -> u8 {
     let mut byte = [0];
-    assert_eq!(world.mm().file_read(file, at, &mut byte), 1);
+    assert_eq!(world.mm().file_read(file, at, &mut byte), Ok(1));
     byte[0]
 }
 

@@ -14,6 +14,7 @@ mod model;
 mod oracle;
 mod remaps;
 mod rights;
+mod stores;
 mod swapping;
 mod sweep;
 mod wild;

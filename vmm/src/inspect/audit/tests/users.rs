@@ -4,11 +4,13 @@ use std::mem::offset_of;
 
 use pagelab_abi::{
     PAGE_SIZE,
+    mm::MmState,
     mm_struct::{MmStruct, RssStat},
     page_cache::{AddressSpace, RadixTreeNode},
     pte::{PTE_ADDRESS, PTE_NX, PTE_WRITE},
     task::{TaskState, TaskStruct},
     vma::{Vma, VmaRoot},
+    vmstat::NodeStat,
 };
 
 use super::{assert_finds, violated};
@@ -242,7 +244,10 @@ fn broken_files_are_found() {
     let programs = Programs::new();
     let whole = programs.image();
     let file = whole.snapshot().cached_files().unwrap().remove(0);
-    let pfn = whole.snapshot().cached_pages(&file).pages[0].1;
+    let (index, pfn) = whole.snapshot().cached_pages(&file).pages[0];
+    let slots = file.root + offset_of!(RadixTreeNode, slots) as u64;
+    let leaf = whole.u64(slots + (index >> 6) * 8);
+    let tag = 1 << (index % 64);
     for (gpa, field, value, words) in [
         (
             file.gpa,
@@ -279,6 +284,42 @@ fn broken_files_are_found() {
             offset_of!(RadixTreeNode, slots),
             file.root,
             "should have",
+        ),
+        (
+            leaf,
+            offset_of!(RadixTreeNode, tags),
+            tag,
+            "do not agree on whether it is dirty",
+        ),
+        (
+            leaf,
+            offset_of!(RadixTreeNode, tags),
+            tag,
+            "has dirty pages and no store",
+        ),
+        (
+            leaf,
+            offset_of!(RadixTreeNode, tags),
+            tag,
+            "counts 0 dirty pages, and has 1",
+        ),
+        (
+            file.root,
+            offset_of!(RadixTreeNode, tags),
+            1 << 9,
+            "has other tags in slot 9",
+        ),
+        (
+            file.gpa,
+            offset_of!(AddressSpace, nr_dirty),
+            2,
+            "counts 2 dirty pages, and has 0",
+        ),
+        (
+            whole.snapshot().state_gpa,
+            offset_of!(MmState, node_stat) + 8 * NodeStat::FilePages as usize,
+            77,
+            "nr_file_pages is 77, but the files have 3 such pages",
         ),
     ] {
         let mut image = whole.copy();
