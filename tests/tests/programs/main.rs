@@ -31,6 +31,7 @@ mod failures;
 mod files;
 mod isolation;
 mod memory;
+mod moments;
 mod process;
 mod repeat;
 mod report;

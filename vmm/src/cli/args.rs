@@ -116,12 +116,17 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "NAME,KNOB=VALUE,…")]
     pub(super) fault: Vec<FaultSpec>,
     /// What to print of the guest at the end, or at --stop-at: pagetable, a file of /proc, or one of
-    /// /proc/PID (maps, smaps, pagemap, rmap), of one process (maps=1) or of all.
+    /// /proc/PID (maps, smaps, pagemap, rmap), or spaces, wx, diff, working-set, of one process
+    /// (maps=1) or of all.
     #[arg(long, value_name = "WHAT,…", value_delimiter = ',')]
     pub(super) inspect: Vec<Inspection>,
     /// End the run at this event and inspect there.
     #[arg(long, value_name = "EVENT")]
     pub(super) stop_at: Option<StopAt>,
+    /// The first of two moments, for --inspect diff and working-set; the events of a kind that
+    /// --stop-at counts then count from there.
+    #[arg(long, value_name = "EVENT")]
+    pub(super) since: Option<StopAt>,
     /// Audit a program that runs at its first system call after each so many events, and not at
     /// distances that double; 1 is at each system call.
     #[arg(long, value_name = "EVENTS", requires = "program")]
@@ -175,6 +180,7 @@ Examples:
   pagelab run -- ./hello one two            run a program (cc -static -o hello hello.c)
   pagelab run --file input.txt:/data/in --env LANG=C -- ./sum /data/in
   pagelab run --stop-at 5000 --inspect maps,rmap=1 -- ./hello
+  pagelab run --since syscall,nth=40 --stop-at syscall --inspect diff -- ./hello
   pagelab run --format json -- ./hello      its output, status and the audits, as one document";
 
 /// Flags of `pagelab inspect`.

@@ -71,11 +71,25 @@ fn examine(image: &SavedImage, wanted: &[Inspection]) -> Result<ImageReport, Fai
     wanted.dedup();
     let mut views = Vec::new();
     for what in wanted {
+        let memory = image.memory();
         let text = match (what, image.root()) {
             (Inspection::Pagetable, _) => page_table.map.display(usize::MAX).to_string(),
-            (Inspection::View(kind), Some(root)) => scenario::view(image.memory(), root, kind)?,
+            (Inspection::View(kind), Some(root)) => scenario::view(memory, root, kind)?,
             (Inspection::Task(kind, pid), Some(root)) => {
-                scenario::task_view(image.memory(), root, kind, pid)?
+                scenario::task_view(memory, root, kind, pid)?
+            }
+            (Inspection::Process(..), Some(_)) if what.has_two_moments() => {
+                let name = what.name();
+                return Err(format!(
+                    "an image is of one moment and {name} of two; ask for it with pagelab run \
+                     --since"
+                )
+                .into());
+            }
+            (Inspection::Process(view, pid), Some(root)) => {
+                let data = scenario::process_view(memory, root, view, pid, None)?;
+                views.push(View::of_data(what.name(), data));
+                continue;
             }
             (_, None) => {
                 let name = what.name();
@@ -86,10 +100,7 @@ fn examine(image: &SavedImage, wanted: &[Inspection]) -> Result<ImageReport, Fai
                 .into());
             }
         };
-        views.push(View {
-            name: what.name(),
-            text,
-        });
+        views.push(View::of_text(what.name(), text));
     }
     let mut audits = page_table.audits;
     // Another kernel's image has no account of its own to audit against.

@@ -48,6 +48,12 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
     if !names.contains(&arguments.workload.as_str()) {
         return Err(ConfigError::unknown("workload", &arguments.workload, &names).into());
     }
+    let of_two = arguments.inspect.iter().find(|what| what.has_two_moments());
+    match (of_two, arguments.since) {
+        (Some(what), None) => return Err(ConfigError::NeedsSince(what.name()).into()),
+        (None, Some(_)) => return Err(ConfigError::SinceInVain.into()),
+        _ => {}
+    }
     let of_swap = |spec: &&FaultSpec| spec.kind == FaultKind::SwapIo;
     if let (None, Some(spec)) = (&arguments.swap, arguments.fault.iter().find(of_swap)) {
         return Err(ConfigError::NoSwap(Box::new(spec.clone())).into());
@@ -84,6 +90,7 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         faults: arguments.fault.clone(),
         inspect: arguments.inspect.clone(),
         stop_at: arguments.stop_at,
+        since: arguments.since,
         audit_every: arguments.audit_every,
         kernel: arguments.kernel.clone(),
         save: arguments.save.clone(),

@@ -8,6 +8,7 @@
 //! * [`report`]: all of that for an image at once.
 //! * [`decode`]: zones, free lists, slab caches and counters from raw memory.
 //! * [`proc`]: what was decoded, in the formats of Linux's /proc.
+//! * [`spaces`]: both views of each process, and what changed between two moments.
 //! * [`audit`]: what must hold of what was decoded.
 //! * [`audit_result`]: what every audit answers with.
 
@@ -19,6 +20,7 @@ pub mod image;
 pub mod pagetable;
 pub mod proc;
 pub mod report;
+pub mod spaces;
 #[cfg(test)]
 mod test_guest;
 #[cfg(test)]

@@ -3,11 +3,10 @@
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use kvm_bindings::{CpuId, kvm_userspace_memory_region};
+use kvm_bindings::CpuId;
 use kvm_ioctls::{Kvm, VmFd};
 use pagelab_abi::platform::{CMDLINE_DOORBELL, MMIO_END};
 use pagelab_abi::root::Root;
-use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
 use super::config::MachineConfig;
 use super::devices::{self, MachineBalloon, MachineDisk};
@@ -19,7 +18,7 @@ use super::registers::{ControlRegisters, Registers};
 use super::root::{RootError, RootPage};
 use super::vcpu::Vcpu;
 use super::watchdog::Watchdog;
-use super::{boot, cpuid};
+use super::{boot, cpuid, dirty_log};
 use crate::devices::bus::Bus;
 use crate::devices::irq::IrqLines;
 use crate::devices::serial::{ConsoleOutput, ProgramOutput};
@@ -279,18 +278,6 @@ fn create_vm(kvm: &Kvm, memory: &GuestMemory) -> Result<VmFd, MachineError> {
     let vm = host::create_vm(kvm)?;
     vm.set_tss_address(TSS_ADDRESS)
         .map_err(HostError::kvm("place the task state segment"))?;
-    for (slot, region) in (0..).zip(memory.iter()) {
-        let region = kvm_userspace_memory_region {
-            slot,
-            guest_phys_addr: region.start_addr().raw_value(),
-            memory_size: region.len(),
-            userspace_addr: region.as_ptr() as u64,
-            flags: 0,
-        };
-        // SAFETY: the range is a mapping of this process that `memory` owns; `Machine` keeps it
-        // until the VM is gone.
-        unsafe { vm.set_user_memory_region(region) }
-            .map_err(HostError::kvm("give the guest its memory"))?;
-    }
+    dirty_log::set_memory(&vm, memory, 0)?;
     Ok(vm)
 }

@@ -7,6 +7,7 @@
 //! * [`host`]: /dev/kvm and what can be wrong with it. [`doctor`]: the same, asked for.
 //! * `devices`: what the guest finds at its ports and in the hole below 4 GiB.
 //! * `run`: the loop. `watchdog`: ends it. `vcpu`, `cpuid`, [`registers`]: the CPU.
+//! * `dirty_log`: which frames the guest stores to.
 //! * [`root`]: the page through which host and guest talk.
 //! * [`crash`]: registers, failing instruction and backtrace of a guest that came to grief.
 //! * [`call_sites`]: the code of a function, by its name.
@@ -22,6 +23,7 @@ mod config;
 mod cpuid;
 pub mod crash;
 mod devices;
+mod dirty_log;
 mod disk;
 pub mod doctor;
 pub mod embedded;

@@ -23,6 +23,7 @@ use crate::{
         AuditResult,
         audit::{Relief, ZoneSummary},
         pagetable::AddressMap,
+        spaces::ProcessData,
     },
     machine::crash::CrashReport,
     pressure::Sample,
@@ -215,13 +216,33 @@ pub struct Audit {
     pub result: AuditResult,
 }
 
-/// A text in a format of Linux's /proc.
+/// A text in a format of Linux's /proc, or another view of the guest.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct View {
     /// What it shows.
     pub name: &'static str,
     /// The text.
     pub text: String,
+    /// The same as data, of the views that are made for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<ProcessData>,
+}
+
+impl View {
+    /// A view that is a text alone.
+    pub fn of_text(name: &'static str, text: String) -> Self {
+        let data = None;
+        Self { name, text, data }
+    }
+
+    /// A view that is data.
+    pub fn of_data(name: &'static str, data: ProcessData) -> Self {
+        Self {
+            name,
+            text: data.to_string(),
+            data: Some(data),
+        }
+    }
 }
 
 /// Where and how fast it ran. The only part that differs between two runs of one experiment.

@@ -108,7 +108,7 @@ impl Actions {
                 self.arm(machine, spec)?;
             }
             // These are the run's own.
-            Action::Audit | Action::End => {}
+            Action::Audit | Action::Since | Action::End => {}
         }
         Ok(())
     }

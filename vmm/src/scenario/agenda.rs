@@ -16,6 +16,8 @@ pub(super) enum Action {
     Arm(FaultSpec),
     /// Make all audits, and again after twice as many events.
     Audit,
+    /// Take the first of two moments.
+    Since,
     /// End the run here.
     End,
 }

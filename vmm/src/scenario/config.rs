@@ -2,8 +2,13 @@
 
 use super::StopAt;
 use crate::{
-    fault::FaultSpec, inspect::proc::TaskView, machine::DiskSource, nearest::nearest,
-    pressure::PressureProfile, program::Program, size::ByteSize,
+    fault::FaultSpec,
+    inspect::{proc::TaskView, spaces::ProcessView},
+    machine::DiskSource,
+    nearest::nearest,
+    pressure::PressureProfile,
+    program::Program,
+    size::ByteSize,
 };
 use pagelab_abi::view::ViewKind;
 use std::{fmt, num::NonZeroU64, path::PathBuf, str::FromStr, time::Duration};
@@ -38,6 +43,8 @@ pub struct RunConfig {
     pub inspect: Vec<Inspection>,
     /// Where to stop.
     pub stop_at: Option<StopAt>,
+    /// The first moment of what is inspected of two.
+    pub since: Option<StopAt>,
     /// Events from one audit of a program that runs to the next; none for distances that double.
     pub audit_every: Option<NonZeroU64>,
     /// Another kernel than the built-in one.
@@ -71,6 +78,7 @@ impl Default for RunConfig {
             faults: Vec::new(),
             inspect: Vec::new(),
             stop_at: None,
+            since: None,
             audit_every: None,
             kernel: None,
             save: None,
@@ -118,6 +126,8 @@ pub enum Inspection {
     View(ViewKind),
     /// A file of /proc/PID, of one process or of all.
     Task(TaskView, Option<u32>),
+    /// A view of the memory of one process or of all.
+    Process(ProcessView, Option<u32>),
 }
 
 /// Why a word of the configuration cannot be used.
@@ -144,6 +154,15 @@ pub enum ConfigError {
     /// A number for what is not a process's.
     #[error("{0} is not of one process; write it without a number")]
     NotOfAProcess(String),
+    /// A view of two moments, and only one is named.
+    #[error(
+        "{0} is of two moments; name the first one with --since, such as --since 5000, and the \
+         second one with --stop-at"
+    )]
+    NeedsSince(&'static str),
+    /// A second moment without use.
+    #[error("--since is for --inspect diff or working-set; ask for one of them")]
+    SinceInVain,
     /// Limits that cannot be read.
     #[error(
         "zone limits '{0}' are not two sizes; write the ends of the two lower zones, such as 16M,896M"
@@ -271,6 +290,7 @@ impl Inspection {
             .into_iter()
             .chain(ViewKind::ALL.map(Self::View))
             .chain(TaskView::ALL.map(|view| Self::Task(view, None)))
+            .chain(ProcessView::ALL.map(|view| Self::Process(view, None)))
     }
 
     /// The name on the command line and in output.
@@ -279,6 +299,7 @@ impl Inspection {
             Self::Pagetable => "pagetable",
             Self::View(kind) => kind.name(),
             Self::Task(view, _) => view.name(),
+            Self::Process(view, _) => view.name(),
         }
     }
 }
@@ -294,16 +315,25 @@ impl FromStr for Inspection {
         let what = Self::named(name)?;
         match (what, pid) {
             (_, None) => Ok(what),
-            (Self::Task(view, _), Some(pid)) => match pid.parse() {
-                Ok(pid) if pid > 0 => Ok(Self::Task(view, Some(pid))),
-                _ => Err(ConfigError::BadPid(pid.to_owned())),
-            },
+            (Self::Task(view, _), Some(pid)) => Ok(Self::Task(view, Some(number(pid)?))),
+            (Self::Process(view, _), Some(pid)) => Ok(Self::Process(view, Some(number(pid)?))),
             (_, Some(_)) => Err(ConfigError::NotOfAProcess(name.to_owned())),
         }
     }
 }
 
+/// A process's number.
+fn number(pid: &str) -> Result<u32, ConfigError> {
+    let number = pid.parse().ok().filter(|pid| *pid > 0);
+    number.ok_or_else(|| ConfigError::BadPid(pid.to_owned()))
+}
+
 impl Inspection {
+    /// Whether it is of two moments.
+    pub const fn has_two_moments(self) -> bool {
+        matches!(self, Self::Process(view, _) if view.has_two_moments())
+    }
+
     fn named(name: &str) -> Result<Self, ConfigError> {
         Self::all().find(|what| what.name() == name).ok_or_else(|| {
             let names: Vec<&str> = Self::all().map(Self::name).collect();
@@ -350,5 +380,10 @@ mod tests {
         assert!(error("maps=0").contains("no process number"));
         assert!(error("maps=x").contains("'x'"));
         assert!(error("buddyinfo=1").contains("without a number"));
+        assert_eq!(
+            parse("working-set=3"),
+            Ok(Inspection::Process(ProcessView::WorkingSet, Some(3)))
+        );
+        assert!(error("wx=0").contains("no process number"));
     }
 }

@@ -21,4 +21,4 @@ pub use config::{ConfigError, Cpu, Inspection, RunConfig, ZoneLimits, ZoneModel}
 pub use error::RunError;
 pub use run::run;
 pub use stop::{StopAt, StopError};
-pub use view::{devices, task_view, view};
+pub use view::{Since, devices, process_view, task_view, view};

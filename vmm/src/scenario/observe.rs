@@ -1,8 +1,8 @@
 //! What the host sees of the guest from outside, moment by moment.
 
 use super::{
-    Inspection, RunConfig, RunError, devices,
-    view::{task_view, view},
+    Inspection, RunConfig, RunError, Since, devices,
+    view::{process_view, task_view, view},
 };
 use crate::{
     inspect::{
@@ -12,12 +12,13 @@ use crate::{
         image::{LiveMemory, PhysMem},
         pagetable::{AddressMap, CpuModel, PagingState},
         report,
+        spaces::{ProcessData, ProcessView, Record},
     },
     machine::Machine,
     report::{Audit, Boot, View},
 };
 use pagelab_abi::{root::Root, view::ViewKind, workload::Phase};
-use std::{path::Path, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::atomic::Ordering::Relaxed, time::Duration};
 use vm_memory::{Bytes, GuestAddress};
 
 /// Bytes of a view that are read at most, whatever the guest claims.
@@ -47,6 +48,8 @@ pub(super) struct Observer {
     /// How the guest found memory since it booted.
     pub(super) relief: Relief,
     baseline: Option<Baseline>,
+    /// The first of two moments.
+    since: Option<Since>,
 }
 
 impl Observer {
@@ -99,6 +102,35 @@ impl Observer {
         let moment = format!("event {event}");
         self.look(machine, &moment, Moment::Between, |_, _| {});
         self.walk(machine, &moment);
+    }
+
+    /// The first of two moments.
+    pub(super) fn at_since(&mut self, machine: &Machine) -> Result<(), RunError> {
+        let record = with_memory(machine, |memory, root| {
+            Snapshot::read(memory, root).and_then(|snapshot| Record::take(&snapshot))
+        });
+        match record {
+            Some(Ok(record)) => {
+                machine.start_dirty_log()?;
+                self.since = Some(Since {
+                    record,
+                    written: BTreeSet::new(),
+                });
+            }
+            Some(Err(error)) => self.add("since", audit::undecodable(&error)),
+            None => self.add("since", audit::undecodable(&DecodeError::NoRoot)),
+        }
+        Ok(())
+    }
+
+    /// The second one.
+    fn end_since(&mut self, machine: &Machine) {
+        if let Some(since) = &mut self.since {
+            match machine.dirty_frames() {
+                Ok(written) => since.written = written,
+                Err(error) => log::warn!("nothing is known of what was written: {error}"),
+            }
+        }
     }
 
     /// The run was stopped.
@@ -175,6 +207,7 @@ impl Observer {
 
     /// Writes the views that were asked for.
     fn show(&mut self, machine: &Machine) {
+        self.end_since(machine);
         for what in self.inspect.clone() {
             let text = match what {
                 Inspection::Pagetable => page_table(machine)
@@ -188,12 +221,35 @@ impl Observer {
                     task_view(memory, root, kind, pid).map_err(|error| error.to_string())
                 })
                 .unwrap_or_else(|| Err(NO_ROOT.to_owned())),
+                Inspection::Process(kind, pid) => match self.process_view(machine, kind, pid) {
+                    Ok(data) => {
+                        self.views.push(View::of_data(what.name(), data));
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
             };
             let text = text.unwrap_or_else(|error| format!("cannot be read: {error}\n"));
-            self.views.push(View {
-                name: what.name(),
-                text,
-            });
+            self.views.push(View::of_text(what.name(), text));
+        }
+    }
+
+    fn process_view(
+        &self,
+        machine: &Machine,
+        view: ProcessView,
+        pid: Option<u32>,
+    ) -> Result<ProcessData, String> {
+        let since = self.since.as_ref();
+        if view.has_two_moments() && since.is_none() {
+            return Err("the run did not come to --since before".to_owned());
+        }
+        let data = with_memory(machine, |memory, root| {
+            process_view(memory, root, view, pid, since)
+        });
+        match data {
+            Some(data) => data.map_err(|error| error.to_string()),
+            None => Err(NO_ROOT.to_owned()),
         }
     }
 

@@ -33,6 +33,8 @@ struct Run<'a> {
     actions: Actions,
     observer: Observer,
     turns: Turns,
+    /// What to do where the clock's condition is met.
+    armed: Option<Action>,
     /// The last event at which system calls were counted, and their number.
     calls_before: Option<(u64, u64)>,
     started: Instant,
@@ -53,6 +55,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         actions,
         observer: Observer::new(config),
         turns: Turns::default(),
+        armed: None,
         calls_before: None,
         started,
     };
@@ -141,26 +144,47 @@ impl Run<'_> {
             self.agenda
                 .add(now.saturating_add(FIRST_AUDIT), Action::Audit);
         }
+        let waits_for_since = match self.config.since {
+            Some(since) => self.stop_at(since, Action::Since, now)?,
+            None => false,
+        };
         match self.config.stop_at {
-            Some(StopAt::Event(event)) if event < now => {
-                return Err(RunError::StopTooEarly { event, ready: now });
+            // Counted from there.
+            Some(StopAt::Nth { .. }) if waits_for_since => {}
+            Some(stop) => {
+                self.stop_at(stop, Action::End, now)?;
             }
-            Some(StopAt::Event(event)) => self.agenda.add(event, Action::End),
-            Some(StopAt::Nth {
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Enters a point of the event clock: into the agenda, or as the clock's condition. True if it is
+    /// a condition.
+    fn stop_at(&mut self, point: StopAt, action: Action, now: u64) -> Result<bool, RunError> {
+        match point {
+            StopAt::Event(event) if event < now => {
+                Err(RunError::StopTooEarly { event, ready: now })
+            }
+            StopAt::Event(event) => {
+                self.agenda.add(event, action);
+                Ok(false)
+            }
+            StopAt::Nth {
                 kind,
                 nth,
                 min_order,
-            }) => {
+            } => {
                 let condition = Condition {
                     kind: kind as u32,
                     min_order,
                     countdown: nth,
                 };
                 self.machine.root_page()?.arm_stop(NEVER, Some(condition))?;
+                self.armed = Some(action);
+                Ok(true)
             }
-            None => {}
         }
-        Ok(())
     }
 
     fn at_phase(&mut self) -> Result<(), RunError> {
@@ -199,10 +223,15 @@ impl Run<'_> {
         let root = self.machine.root()?;
         let now = root.clock.count.load(Relaxed);
         let due = self.agenda.due(now);
-        let by_condition = stopped
-            && matches!(self.config.stop_at, Some(StopAt::Nth { .. }))
-            && root.clock.condition.kind.load(Relaxed) == 0;
-        if by_condition || due.contains(&Action::End) {
+        let is_met = stopped && root.clock.condition.kind.load(Relaxed) == 0;
+        let met = self.armed.take_if(|_| is_met);
+        if met == Some(Action::Since) || due.contains(&Action::Since) {
+            self.observer.at_since(&self.machine)?;
+            if let (Some(_), Some(stop @ StopAt::Nth { .. })) = (&met, self.config.stop_at) {
+                self.stop_at(stop, Action::End, now)?;
+            }
+        }
+        if met == Some(Action::End) || due.contains(&Action::End) {
             self.observer.at_stop(&self.machine);
             return Ok(Some(Ending {
                 stopped_at: Some(now),

@@ -41,6 +41,18 @@ impl BlockState {
         .union(PageFlags::ISOLATED)
         .union(PageFlags::RESERVED);
 
+    /// The name in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Pcp => "per-CPU",
+            Self::Allocated => "allocated",
+            Self::Offline => "balloon",
+            Self::Isolated => "isolated",
+            Self::Reserved => "reserved",
+        }
+    }
+
     /// The state of a head with these flags: exactly one of them has to be set.
     pub fn of(flags: PageFlags) -> Option<Self> {
         let state = flags & Self::FLAGS;
