@@ -19,6 +19,7 @@ use pagelab_abi::{
 use pagelab_mm::{
     Pfn,
     machine::{Machine, SwapIoError},
+    oom::OomControl,
 };
 use x86_64::{VirtAddr, instructions::tlb};
 
@@ -124,6 +125,10 @@ impl Machine for Guest {
 
     fn out_of_memory(&self) -> u32 {
         crate::drivers::balloon::out_of_memory(crate::memory::mm())
+    }
+
+    fn oom_kill(&self, control: OomControl) -> bool {
+        crate::oom::kill(control)
     }
 
     #[inline]

@@ -27,6 +27,7 @@ mod exec;
 mod fs;
 mod machine;
 mod memory;
+mod oom;
 mod panic;
 mod program;
 mod root;

@@ -6,6 +6,7 @@ use pagelab_abi::{
     access::AccessBatch,
     control::Control,
     event::EventClock,
+    oom::OomKills,
     platform::{KERNEL_BASE, ROOT_PORT},
     program::ProgramEnd,
     root::{KernelMap, MmLayout, Root},
@@ -62,6 +63,12 @@ pub(crate) fn swap_io() -> &'static SwapIo {
 pub(crate) fn tasks() -> &'static TaskList {
     // SAFETY: all atomics, never moved.
     unsafe { &(*ROOT.0.get()).tasks }
+}
+
+/// Who was killed for want of memory.
+pub(crate) fn oom() -> &'static OomKills {
+    // SAFETY: all atomics, never moved.
+    unsafe { &(*ROOT.0.get()).oom }
 }
 
 /// What became of the program.

@@ -70,6 +70,13 @@ struct Buffered {
 }
 
 impl Buffered {
+    const fn new() -> Self {
+        Self {
+            bytes: [0; FIFO],
+            len: 0,
+        }
+    }
+
     fn flush(&mut self) -> fmt::Result {
         let text = core::str::from_utf8(&self.bytes[..self.len]).unwrap_or("?");
         self.len = 0;
@@ -91,6 +98,16 @@ impl Write for Buffered {
     }
 }
 
+/// Writes a text of many lines into the log, as it is.
+pub(crate) fn log_text(write: impl FnOnce(&mut dyn Write) -> fmt::Result) {
+    if log::max_level() < LevelFilter::Warn {
+        return;
+    }
+    let mut out = Buffered::new();
+    // A console that does not take the text is nobody's fault here.
+    let _ = write(&mut out).and_then(|()| out.flush());
+}
+
 struct Logger;
 
 impl Log for Logger {
@@ -99,10 +116,7 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let mut out = Buffered {
-            bytes: [0; FIFO],
-            len: 0,
-        };
+        let mut out = Buffered::new();
         let prefix = match record.level() {
             log::Level::Error => "error: ",
             log::Level::Warn => "warning: ",

@@ -47,10 +47,12 @@ pub enum EventKind {
     FileRead = 17,
     /// A page of a file was written to its store: inode << 32 | page, pfn.
     FileWrite = 18,
+    /// The OOM killer killed a process and took its memory: pid, pages that became free.
+    OomKill = 19,
 }
 
 /// Number of [`EventKind`]s.
-pub const NR_EVENT_KINDS: usize = 18;
+pub const NR_EVENT_KINDS: usize = 19;
 
 impl EventKind {
     /// All kinds, in the order of their numbers, which start at 1.
@@ -73,6 +75,7 @@ impl EventKind {
         Self::Phase,
         Self::FileRead,
         Self::FileWrite,
+        Self::OomKill,
     ];
 
     /// The name used in output and in stop conditions.
@@ -96,6 +99,7 @@ impl EventKind {
             Self::Phase => "phase",
             Self::FileRead => "file_read",
             Self::FileWrite => "file_write",
+            Self::OomKill => "oom_kill",
         }
     }
 }

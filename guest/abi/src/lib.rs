@@ -18,7 +18,7 @@
 //! * [`mman`], [`errno`]: arguments and errors of the memory system calls.
 //! * [`mod@task`], the processes.
 //! * [`page_cache`]: the files' pages. [`swap`]: slots, and the swap device.
-//! * [`mod@panic`]: what a dying guest leaves behind.
+//! * [`oom`]: who was killed for want of memory. [`mod@panic`]: what a dying guest leaves behind.
 //! * [`view`]: texts in Linux's /proc formats, handed from guest to host.
 //! * [`workload`]: phases and results of the guest's workload.
 //!
@@ -39,6 +39,7 @@ pub mod memblock;
 pub mod mm;
 pub mod mm_struct;
 pub mod mman;
+pub mod oom;
 pub mod page;
 pub mod page_cache;
 pub mod panic;

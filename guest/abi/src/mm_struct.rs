@@ -19,6 +19,10 @@ pub const MM_STRUCT_MAGIC: u64 = u64::from_le_bytes(*b"mmstruct");
 /// Name of the cache of [`MmStruct`]s.
 pub const MM_STRUCT: &str = "mm_struct";
 
+/// Bit of [`MmStruct::flags`]: the process is to die for want of memory, and its pages have been
+/// taken. No page comes any more (Linux: `MMF_OOM_SKIP`, `MMF_UNSTABLE`).
+pub const MMF_OOM_VICTIM: u32 = 1 << 0;
+
 /// Kinds of pages that are counted in [`MmStruct::rss`] (Linux include/linux/mm_types_task.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -89,8 +93,8 @@ pub struct MmStruct {
     pub maj_flt: AtomicU64,
     /// Tasks that run in it, which their owner counts.
     pub mm_users: AtomicU32,
-    /// Zero.
-    pub reserved32: u32,
+    /// [`MMF_OOM_VICTIM`].
+    pub flags: AtomicU32,
     /// The [`AnonGroup`].
     pub anon_group: AtomicU64,
     /// Next in the group.
@@ -150,7 +154,7 @@ impl MmStruct {
             min_flt: AtomicU64::new(0),
             maj_flt: AtomicU64::new(0),
             mm_users: AtomicU32::new(0),
-            reserved32: 0,
+            flags: AtomicU32::new(0),
             anon_group: AtomicU64::new(0),
             group_next: AtomicU64::new(0),
             group_prev: AtomicU64::new(0),

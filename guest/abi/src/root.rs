@@ -5,8 +5,9 @@
 //! [`MAGIC`].
 
 use crate::{
-    VERSION, access::AccessBatch, control::Control, event::EventClock, panic::PanicRecord,
-    program::ProgramEnd, swap::SwapIo, task::TaskList, view::ViewBuffer, workload::Progress,
+    VERSION, access::AccessBatch, control::Control, event::EventClock, oom::OomKills,
+    panic::PanicRecord, program::ProgramEnd, swap::SwapIo, task::TaskList, view::ViewBuffer,
+    workload::Progress,
 };
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
@@ -45,6 +46,8 @@ pub struct Root {
     pub program: ProgramEnd,
     /// What the guest did with its swap device.
     pub swap_io: SwapIo,
+    /// Who was killed for want of memory.
+    pub oom: OomKills,
     /// Zero up to the end of the page.
     pub reserved: [u8; RESERVED],
 }
@@ -62,7 +65,8 @@ const RESERVED: usize = 4096
     - size_of::<AccessBatch>()
     - size_of::<TaskList>()
     - size_of::<ProgramEnd>()
-    - size_of::<SwapIo>();
+    - size_of::<SwapIo>()
+    - size_of::<OomKills>();
 
 /// Physical addresses of the kernel image's parts (bytes, page-aligned, ends exclusive) and its
 /// page table.
@@ -128,6 +132,7 @@ impl Root {
             tasks: TaskList::new(),
             program: ProgramEnd::new(),
             swap_io: SwapIo::new(),
+            oom: OomKills::new(),
             reserved: [0; RESERVED],
         }
     }

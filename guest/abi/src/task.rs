@@ -80,8 +80,10 @@ pub struct TaskStruct {
     pub faults: AtomicU64,
     /// Added to its badness when memory has run out, -1000 to 1000, as two's complement.
     pub oom_score_adj: AtomicU32,
+    /// Number of the parent in whose memory it runs, between vfork and execve, or 0.
+    pub lender: AtomicU32,
     /// Zero.
-    pub reserved: [u32; 7],
+    pub reserved: [u32; 6],
 }
 
 impl TaskStruct {
@@ -101,7 +103,8 @@ impl TaskStruct {
             syscalls: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             oom_score_adj: AtomicU32::new(0),
-            reserved: [0; 7],
+            lender: AtomicU32::new(0),
+            reserved: [0; 6],
         }
     }
 }

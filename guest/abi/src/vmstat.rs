@@ -71,6 +71,8 @@ pub enum VmEvent {
     UnevictablePgsCulled,
     /// Pages that became evictable again.
     UnevictablePgsRescued,
+    /// Processes that the OOM killer killed.
+    OomKill,
     /// Pages that went into the balloon.
     BalloonInflate,
     /// Pages that came back from the balloon.
@@ -92,7 +94,7 @@ pub enum VmEvent {
 }
 
 /// Number of [`VmEvent`]s.
-pub const NR_VM_EVENTS: usize = 42;
+pub const NR_VM_EVENTS: usize = 43;
 
 impl VmEvent {
     /// All, in the order of their numbers, which is that of their lines.
@@ -130,6 +132,7 @@ impl VmEvent {
         Self::Pgrotated,
         Self::UnevictablePgsCulled,
         Self::UnevictablePgsRescued,
+        Self::OomKill,
         Self::BalloonInflate,
         Self::BalloonDeflate,
         Self::PcpRefill,
@@ -177,6 +180,7 @@ impl VmEvent {
             Self::Pgrotated => "pgrotated",
             Self::UnevictablePgsCulled => "unevictable_pgs_culled",
             Self::UnevictablePgsRescued => "unevictable_pgs_rescued",
+            Self::OomKill => "oom_kill",
             Self::BalloonInflate => "balloon_inflate",
             Self::BalloonDeflate => "balloon_deflate",
             Self::PcpRefill => "pcp_refill",

@@ -40,6 +40,7 @@ pub mod machine;
 pub mod memblock;
 mod memmap;
 pub mod mm;
+pub mod oom;
 pub mod page_alloc;
 pub mod page_cache;
 mod pcp;

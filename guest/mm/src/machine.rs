@@ -1,5 +1,6 @@
 //! The narrow door through which the memory manager reaches the machine.
 
+use crate::oom::OomControl;
 use core::ptr::NonNull;
 use pagelab_abi::{control::Control, event::EventKind, fault::CallSite};
 
@@ -86,11 +87,17 @@ pub trait Machine: Sync {
         false
     }
 
-    /// Called as the last resort before an allocation that may reclaim fails (Linux: the OOM
-    /// notifiers). Gives memory back, by [`crate::Mm::balloon_deflate`] for one, and says how many
-    /// pages that was.
+    /// Called when an allocation that may reclaim finds nothing (Linux: the OOM notifiers). Gives
+    /// memory back, by [`crate::Mm::balloon_deflate`] for one, and says how many pages that was.
     fn out_of_memory(&self) -> u32 {
         0
+    }
+
+    /// Called as the last resort before an allocation that may reclaim fails: kills a process, by
+    /// [`crate::oom::Oom`]. False if that was of no use.
+    fn oom_kill(&self, control: OomControl) -> bool {
+        let _ = control;
+        false
     }
 
     /// Called in each round of a wait for another CPU or for memory.

@@ -140,7 +140,7 @@ impl Tasks {
         let space = self.get_mut(parent).replace_space(None);
         let child = self.get_mut(child);
         child.replace_space(space);
-        child.lender = Some(lender);
+        child.shared.lender.store(lender.0, Relaxed);
     }
 
     /// Gives memory back that a process no longer runs in, at execve or its end: to the parent who
@@ -148,7 +148,9 @@ impl Tasks {
     pub(crate) fn return_loan(&mut self, slot: Slot, space: super::Space) {
         let task = self.get_mut(slot);
         let pid = task.pid();
-        match task.lender.take() {
+        let lender = task.lender();
+        task.shared.lender.store(0, Relaxed);
+        match lender {
             Some(lender) => self.give_back(lender, pid, Some(space)),
             None => {
                 space.destroy();

@@ -7,13 +7,14 @@
 //! * `clock`: what time it is: the event clock, and what nobody had to do.
 //! * `fork`, `exit`, `wait`: birth, death, and the parent's knowledge of it.
 //! * `fail`: its part in fault injection.
-//! * `trap`: what is not a system call.
+//! * `trap`: what is not a system call. `oom`: who dies for want of memory.
 
 mod clock;
 mod exit;
 mod fail;
 mod fork;
 mod object;
+mod oom;
 mod schedule;
 mod table;
 mod trap;
@@ -27,7 +28,8 @@ use crate::{
     signal::{SigSet, Signals},
 };
 use core::sync::atomic::Ordering::Relaxed;
-use pagelab_abi::task::{COMM_LEN, TaskState, TaskStruct};
+use object::SharedPart;
+use pagelab_abi::task::{COMM_LEN, TaskState};
 use pagelab_mm::user_mm::UserMm;
 
 pub(crate) use clock::{Clock, SECOND};
@@ -66,10 +68,9 @@ pub(crate) enum WaitFor {
 }
 
 /// A process.
-#[repr(C, align(64))]
 pub(crate) struct Task {
-    /// What the host reads of it. First, so that both have one address.
-    shared: TaskStruct,
+    /// What the host and the OOM killer read of it.
+    shared: SharedPart,
     /// Ring 3's registers.
     pub(crate) context: UserContext,
     /// Its memory; none in a zombie, and in a parent whose vfork child runs in it.
@@ -86,8 +87,6 @@ pub(crate) struct Task {
     pub(crate) deadline: Option<u64>,
     /// A futex that it waited for has been woken.
     pub(crate) futex_woken: bool,
-    /// Whose memory it runs in, between vfork and exec.
-    lender: Option<Pid>,
     /// It has called execve since its birth.
     pub(crate) has_execed: bool,
     /// Resource limits, by number.
@@ -121,8 +120,7 @@ pub(crate) struct Rlimit {
 
 impl Task {
     /// A process without memory and files.
-    fn new(pid: Pid, parent: Pid) -> Self {
-        let shared = TaskStruct::new();
+    fn new(shared: SharedPart, pid: Pid, parent: Pid) -> Self {
         shared.pid.store(pid.0, Relaxed);
         shared.ppid.store(parent.0, Relaxed);
         shared.start.store(root::events(), Relaxed);
@@ -136,7 +134,6 @@ impl Task {
             restart: None,
             deadline: None,
             futex_woken: false,
-            lender: None,
             has_execed: false,
             rlimits: default_rlimits(),
             children_faults: 0,

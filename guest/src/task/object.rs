@@ -1,12 +1,12 @@
 //! Where a task lives: an object of the slab cache `task_struct`.
 
-use super::Task;
+use super::{Pid, Task};
 use crate::memory::slab;
 use core::{
     ops::{Deref, DerefMut},
     ptr::NonNull,
 };
-use pagelab_abi::{gfp::Gfp, platform::DIRECT_MAP, slab::CacheFlags};
+use pagelab_abi::{gfp::Gfp, platform::DIRECT_MAP, slab::CacheFlags, task::TaskStruct};
 use pagelab_mm::slab::{AllocError, CreateError, KmemCache};
 use spin::Once;
 
@@ -20,28 +20,57 @@ static CACHE: Once<KmemCache> = Once::new();
 /// # Errors
 /// Those of `kmem_cache_create`.
 pub(crate) fn init_cache() -> Result<(), CreateError> {
-    let (size, align) = (size_of::<Task>() as u32, align_of::<Task>() as u32);
+    let (size, align) = (size_of::<Object>() as u32, align_of::<Object>() as u32);
     let create = || slab().kmem_cache_create(TASK_STRUCT, size, align, CacheFlags::empty(), None);
     CACHE.try_call_once(create).map(|_| ())
 }
 
+/// What lies in an object. Its first part is read by others while the second one is somebody's by
+/// `&mut`: by the host at an event, and by the OOM killer inside an allocation.
+#[repr(C, align(64))]
+struct Object {
+    shared: TaskStruct,
+    task: Task,
+}
+
+/// A task's part that others read. All of it is atomic.
+pub(super) struct SharedPart(NonNull<TaskStruct>);
+
+impl Deref for SharedPart {
+    type Target = TaskStruct;
+
+    #[inline]
+    fn deref(&self) -> &TaskStruct {
+        // SAFETY: `TaskBox::new` wrote it before the task that has this value, in the same object,
+        // and nobody ever has it by `&mut`.
+        unsafe { self.0.as_ref() }
+    }
+}
+
 /// A task and its memory.
-pub(crate) struct TaskBox(NonNull<Task>);
+pub(crate) struct TaskBox(NonNull<Object>);
 
 impl TaskBox {
-    /// Moves a task to where it stays.
+    /// A process without memory and files, where it stays.
     ///
     /// # Errors
-    /// If there is no memory; the task is dropped.
-    pub(super) fn new(task: Task) -> Result<Self, AllocError> {
+    /// If there is no memory.
+    pub(super) fn new(pid: Pid, parent: Pid) -> Result<Self, AllocError> {
         let cache = CACHE.get().ok_or(AllocError)?;
-        let object = slab().kmem_cache_alloc(cache, Gfp::KERNEL)?.cast::<Task>();
-        // SAFETY: the object has the size and alignment of a task and is this function's.
-        unsafe { object.write(task) };
+        let object = slab().kmem_cache_alloc(cache, Gfp::KERNEL)?;
+        let object = object.cast::<Object>();
+        // SAFETY: the object has the size and alignment of an `Object` and is this function's. The
+        // shared part is written before it is referred to.
+        unsafe {
+            let shared = &raw mut (*object.as_ptr()).shared;
+            shared.write(TaskStruct::new());
+            let task = Task::new(SharedPart(NonNull::new_unchecked(shared)), pid, parent);
+            (&raw mut (*object.as_ptr()).task).write(task);
+        }
         Ok(Self(object))
     }
 
-    /// Physical address of the task, whose first part is the host's.
+    /// Physical address of the task's first part, which is the host's.
     pub(super) fn gpa(&self) -> u64 {
         self.0.as_ptr() as u64 - DIRECT_MAP
     }
@@ -53,7 +82,7 @@ impl Deref for TaskBox {
     #[inline]
     fn deref(&self) -> &Task {
         // SAFETY: `new` wrote it, and it lives as long as the box, which alone leads to it.
-        unsafe { self.0.as_ref() }
+        unsafe { &(*self.0.as_ptr()).task }
     }
 }
 
@@ -61,7 +90,7 @@ impl DerefMut for TaskBox {
     #[inline]
     fn deref_mut(&mut self) -> &mut Task {
         // SAFETY: as above.
-        unsafe { self.0.as_mut() }
+        unsafe { &mut (*self.0.as_ptr()).task }
     }
 }
 
@@ -70,7 +99,7 @@ impl Drop for TaskBox {
         let Some(cache) = CACHE.get() else { return };
         // SAFETY: a live object of this cache that nobody uses after this.
         unsafe {
-            self.0.drop_in_place();
+            (&raw mut (*self.0.as_ptr()).task).drop_in_place();
             slab().kmem_cache_free(cache, self.0.cast());
         }
     }

@@ -35,6 +35,7 @@ impl Tasks {
     fn turn(&mut self, slot: Slot) {
         let mut left = SHARE;
         while left > 0 {
+            self.kill_oom_victims();
             if self.get(slot).signals.has_work() {
                 let flow = signal::deliver(self, slot);
                 if flow == Flow::Gone || self.get(slot).state() != TaskState::Running {
@@ -46,6 +47,7 @@ impl Tasks {
                 other => self.trap(slot, other),
             };
             safe_point::pass();
+            self.kill_oom_victims();
             if flow == Flow::Continue {
                 continue;
             }

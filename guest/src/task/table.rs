@@ -67,7 +67,7 @@ impl Tasks {
         let free = self.slots.iter().position(Option::is_none);
         let free = free.ok_or(Errno::EAGAIN)?;
         let pid = self.free_pid();
-        let task = TaskBox::new(Task::new(pid, parent)).map_err(|_| Errno::ENOMEM)?;
+        let task = TaskBox::new(pid, parent).map_err(|_| Errno::ENOMEM)?;
         self.last_pid = pid.0;
         self.slots[free] = Some(task);
         self.high = self.high.max(free + 1);

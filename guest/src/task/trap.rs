@@ -3,6 +3,7 @@
 use super::{Slot, Task, Tasks, fail::Fail};
 use crate::{
     arch::user::{Trap, cpuid},
+    oom,
     signal::{self, Info},
     syscall::Flow,
 };
@@ -63,7 +64,9 @@ impl Tasks {
         }
         let info = match fault {
             FaultSignal::Oom => {
-                log::error!("out of memory: killed process {}", task.pid().0);
+                if !space.is_oom_victim() {
+                    oom::died_of_fault();
+                }
                 Info::kernel(linux::SIGKILL)
             }
             _ => Info::fault(fault.signo(), fault.code(), fault.address()),

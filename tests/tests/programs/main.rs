@@ -32,6 +32,7 @@ mod files;
 mod isolation;
 mod memory;
 mod moments;
+mod oom;
 mod process;
 mod repeat;
 mod report;

@@ -5,6 +5,7 @@
 
 mod bars;
 mod human;
+mod oom;
 mod paint;
 mod program;
 mod schema;
@@ -12,6 +13,7 @@ mod swap;
 mod text;
 
 pub use human::Human;
+pub use oom::{Oom, OomKill, OomReason};
 pub use paint::Paint;
 pub use program::{AfterProgram, Program};
 pub use schema::schema;
@@ -70,6 +72,8 @@ pub struct Report {
     /// The swap device, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap: Option<Swap>,
+    /// Who was killed for want of memory.
+    pub oom: Oom,
     /// Injected failures.
     pub faults: Faults,
     /// Every audit, in the order in which they were made.

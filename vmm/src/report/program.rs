@@ -53,7 +53,7 @@ impl fmt::Display for Program {
 }
 
 /// Displays, for standard error, what is left to say after a program has written its own output:
-/// one line if all is well, and what is wrong otherwise.
+/// one line if all is well, who was killed for want of memory, and what is wrong otherwise.
 pub struct AfterProgram<'a> {
     report: &'a Report,
     program: &'a Program,
@@ -76,6 +76,7 @@ impl fmt::Display for AfterProgram<'_> {
         let report = self.report;
         let human = Human::new(report, self.paint);
         human.views(f)?;
+        report.oom.write(f, "pagelab: ")?;
         if report.verdict != Verdict::Held {
             human.faults(f)?;
             human.audits(f)?;

@@ -55,6 +55,7 @@ pub(super) fn report(
             device: disk.counters(),
             guest: (&root.swap_io).into(),
         }),
+        oom: (&root.oom).into(),
         pressure: pressure(machine, actions, observer.relief),
         zones: observer.zones,
         boot: observer.boot,

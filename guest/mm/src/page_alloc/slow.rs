@@ -5,6 +5,7 @@ use super::{AllocError, mark_allocated, trace_arg};
 use crate::{
     Mm, Order, Pfn, fault,
     machine::Machine,
+    oom::OomControl,
     pcp,
     zone::{
         Request,
@@ -21,10 +22,6 @@ use pagelab_abi::{
 
 /// Rounds of reclaim that help without being enough (Linux: `MAX_RECLAIM_RETRIES`).
 const MAX_RECLAIM_RETRIES: u32 = 16;
-
-/// Rounds that a request which must not fail waits for others when nothing can be reclaimed. In
-/// each one an event passes, so a device may give memory back.
-const MAX_NOFAIL_ROUNDS: u32 = 1024;
 
 /// One request on its way.
 #[derive(Clone, Copy)]
@@ -145,7 +142,7 @@ impl<M: Machine + 'static> Mm<M> {
             return Err(AllocError::NoMemory);
         }
         self.count_stall(attempt.request.kind);
-        let (mut helped, mut waited) = (0, 0);
+        let mut helped = 0;
         loop {
             let progress = self.drain_all_pages();
             if progress > 0
@@ -163,32 +160,35 @@ impl<M: Machine + 'static> Mm<M> {
                     return Err(AllocError::NoMemory);
                 }
                 let hopeless = progress == 0 || helped > MAX_RECLAIM_RETRIES;
-                if hopeless && !self.asked_for_help(order) {
+                if hopeless && !self.asked_for_help(attempt) {
                     return Err(AllocError::NoMemory);
                 }
                 continue;
             }
-            if progress == 0 && self.asked_for_help(order) {
+            if progress == 0 && self.asked_for_help(attempt) {
                 continue;
             }
             // Linux, `__alloc_pages_cpuset_fallback`: what must not fail may use reserves.
             if let Some(pfn) = self.take(attempt, flags | AllocFlags::NO_WATERMARKS) {
                 return Ok(pfn);
             }
-            waited = if progress == 0 { waited + 1 } else { 0 };
-            assert!(
-                waited < MAX_NOFAIL_ROUNDS,
-                "System is deadlocked on memory: an allocation of order {order} that must not \
-                 fail ({gfp:?}) found nothing to reclaim in {waited} rounds"
-            );
+            // Nobody is left to be killed. In each round an event passes, at which a device may give
+            // memory back.
             self.wait_for_memory();
         }
     }
 
-    /// Asks the machine for memory, as nothing is left to reclaim. False if it gave none, or the
-    /// request is so large that its failure is to be expected (Linux: `__alloc_pages_may_oom`).
-    fn asked_for_help(&self, order: Order) -> bool {
-        order.get() <= PCP_MAX_ORDER && self.machine.out_of_memory() > 0
+    /// Asks the machine for memory, as nothing is left to reclaim, and for a victim if it has none.
+    /// False if that was of no use, or the request is so large that its failure is to be expected.
+    /// Nobody is killed for memory that only devices need (Linux: `__alloc_pages_may_oom`).
+    fn asked_for_help(&self, attempt: Attempt) -> bool {
+        let Attempt { gfp, order, .. } = attempt;
+        if order.get() > PCP_MAX_ORDER {
+            return false;
+        }
+        self.machine.out_of_memory() > 0
+            || !gfp.intersects(Gfp::DMA | Gfp::DMA32)
+                && self.machine.oom_kill(OomControl { gfp, order })
     }
 }
 

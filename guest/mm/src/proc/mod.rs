@@ -70,7 +70,7 @@ impl<M: Machine + 'static> Mm<M> {
 }
 
 /// The zones that have memory.
-fn populated(zones: &[Zone]) -> impl Iterator<Item = (usize, &Zone)> {
+pub(crate) fn populated(zones: &[Zone]) -> impl Iterator<Item = (usize, &Zone)> {
     zones
         .iter()
         .enumerate()
@@ -78,12 +78,12 @@ fn populated(zones: &[Zone]) -> impl Iterator<Item = (usize, &Zone)> {
 }
 
 /// A zone's name.
-fn name(zone: &Zone) -> &'static str {
+pub(crate) fn name(zone: &Zone) -> &'static str {
     ZoneKind::from_u32(zone.kind).map_or("?", ZoneKind::name)
 }
 
 /// Free blocks of one order.
-fn blocks(area: &FreeArea) -> u64 {
+pub(crate) fn blocks(area: &FreeArea) -> u64 {
     area.free_list
         .iter()
         .map(|list| u64::from(list.count.load(Relaxed)))

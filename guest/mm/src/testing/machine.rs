@@ -4,6 +4,7 @@ use super::{arena::Arena, disk::TestDisk};
 use crate::{
     Config, Memblock, Mm,
     machine::{Machine, SwapIoError},
+    oom::OomControl,
     validate::Violation,
     zone::ZoneConfig,
 };
@@ -19,6 +20,7 @@ use pagelab_abi::{
     fault::CallSite,
 };
 use std::{
+    boxed::Box,
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
     thread_local,
@@ -53,7 +55,11 @@ pub struct TestMachine {
     tlb: Mutex<BTreeMap<u64, u64>>,
     disk: TestDisk,
     caller: AtomicU64,
+    oom: Mutex<Option<OomHook>>,
 }
+
+/// What a test does when memory has run out; see [`Machine::oom_kill`].
+pub type OomHook = Box<dyn FnMut(OomControl) -> bool + Send>;
 
 impl TestMachine {
     /// A machine with `size` bytes of RAM (a multiple of the page size).
@@ -68,6 +74,7 @@ impl TestMachine {
             tlb: Mutex::new(BTreeMap::new()),
             disk: TestDisk::default(),
             caller: AtomicU64::new(0),
+            oom: Mutex::new(None),
         }
     }
 
@@ -80,6 +87,15 @@ impl TestMachine {
     /// The bytes of a frame, wherever it is.
     pub fn frame(&self, pfn: u32) -> Option<NonNull<u8>> {
         self.ram.at(pfn as usize * PAGE_SIZE as usize)
+    }
+
+    /// Calls `hook` when memory has run out, unless it is inside it already.
+    pub fn on_oom(&self, hook: OomHook) {
+        *self.lock_oom() = Some(hook);
+    }
+
+    fn lock_oom(&self) -> std::sync::MutexGuard<'_, Option<OomHook>> {
+        self.oom.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The swap device.
@@ -198,6 +214,15 @@ impl Machine for TestMachine {
         let mut events = self.lock_events();
         events.push((kind, a, b));
         let _ = self.clock.tick(kind, a, b);
+    }
+
+    fn oom_kill(&self, control: OomControl) -> bool {
+        let Some(mut hook) = self.lock_oom().take() else {
+            return false;
+        };
+        let helped = hook(control);
+        self.lock_oom().get_or_insert(hook);
+        helped
     }
 
     fn control(&self) -> &Control {

@@ -7,6 +7,6 @@ mod store;
 mod vmas;
 
 pub use disk::TestDisk;
-pub use machine::{BenchMachine, TestMachine, boot, boot_with, violations, with_cpu};
+pub use machine::{BenchMachine, OomHook, TestMachine, boot, boot_with, violations, with_cpu};
 pub use store::TestStore;
 pub use vmas::VmaPool;

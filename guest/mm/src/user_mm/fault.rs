@@ -49,6 +49,11 @@ impl<M: Machine + 'static> UserMm<M> {
         self.mm
             .machine
             .event(EventKind::Fault, addr, code & !PF_PROT);
+        if self.is_oom_victim() {
+            // What was there is gone, and must not be found as zeros (Linux:
+            // `check_stable_address_space`).
+            return Err(FaultSignal::Oom);
+        }
         let area = match self.tree().find_vma(addr).map(Area::of) {
             Some(area) if area.start <= addr => area,
             above => above

@@ -22,6 +22,10 @@ impl<M: Machine + 'static> UserMm<M> {
         let mut gather = TlbGather::new(self.mm);
         let copied = self.copy_areas(&mut child, &mut gather);
         gather.finish();
+        if self.is_oom_victim() {
+            // What was copied may be a part of what there was.
+            return Err(AllocError::NoMemory);
+        }
         // Without the child its pages are the parent's alone again: stores find that out.
         copied.map(|()| child)
     }

@@ -133,7 +133,7 @@ impl<M: Machine + 'static> UserMm<M> {
     }
 
     /// Takes all areas and all that they map away (Linux: `exit_mmap`).
-    fn unmap_all(&mut self) {
+    pub(super) fn unmap_all(&mut self) {
         let mm = self.mm;
         let mut gather = TlbGather::new(mm);
         let mut next = self.tree().find_vma(0).map(crate::vma::Area::of);

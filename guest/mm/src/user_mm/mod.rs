@@ -12,7 +12,7 @@
 //!   `mkclean`: they are to be written.
 //! * `access`: the kernel loads and stores for a system call.
 //! * `zap`: pages go. `swap_out`: pages go to swap; `swap_in`: they come back.
-//! * `rmap`: from a page to who maps it.
+//! * `rmap`: from a page to who maps it. `reap`: all pages at once, for want of memory.
 //!
 //! Errors are those of Linux's system calls. Whatever fails for want of memory leaves the address
 //! space as it was, unless a function says otherwise.
@@ -43,6 +43,7 @@ mod place;
 mod populate;
 mod protect;
 mod range;
+mod reap;
 mod remap;
 mod request;
 mod rmap;

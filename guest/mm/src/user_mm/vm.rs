@@ -54,7 +54,7 @@ impl<M: Machine + 'static> Mm<M> {
     }
 
     /// Pages that the page allocator has, used or not (Linux: `totalram_pages`).
-    pub(super) fn total_ram(&self) -> u64 {
+    pub(crate) fn total_ram(&self) -> u64 {
         self.zones()
             .iter()
             .map(|zone| u64::from(zone.managed.load(Relaxed)))

@@ -4,18 +4,23 @@ use super::MIB;
 use crate::{
     AllocError, Mm, Order, Pfn,
     machine::Machine,
+    reclaim::RECLAIM_WAIT,
     shrinker::{SHRINK_STOP, ShrinkControl, Shrinker, TooManyShrinkers},
     testing::{TestMachine, boot, violations},
     zone::ZoneConfig,
 };
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use pagelab_abi::{
     event::EventKind,
     gfp::Gfp,
     vmstat::VmEvent,
     zone::{WMARK_HIGH, WMARK_LOW, WMARK_MIN},
 };
-use std::{boxed::Box, sync::Mutex, vec::Vec};
+use std::{
+    boxed::Box,
+    sync::{Arc, Mutex},
+    vec::Vec,
+};
 
 /// Allocates until these flags get no more.
 fn exhaust(mm: &Mm<TestMachine>, gfp: Gfp) -> Vec<Pfn> {
@@ -211,15 +216,70 @@ fn one_who_must_not_fail_uses_the_reserves() {
     mm.free_pages_bulk(&held);
 }
 
+/// Rounds that the next test waits: more than are ever needed to notice that nothing helps.
+const ROUNDS: usize = 3000;
+
 #[test]
-#[should_panic(expected = "System is deadlocked on memory")]
-fn a_machine_with_nothing_to_reclaim_says_so() {
-    let mm = boot(16 * MIB, ZoneConfig::CLASSIC);
-    loop {
-        let _ = mm
-            .alloc_pages(Gfp::KERNEL | Gfp::NOFAIL, Order::ZERO)
-            .unwrap();
+fn one_who_must_not_fail_asks_for_a_victim_and_waits_for_memory() {
+    let mm: &'static _ = Box::leak(Box::new(boot(16 * MIB, ZoneConfig::CLASSIC)));
+    let held = exhaust(mm, Gfp::KERNEL | Gfp::MEMALLOC);
+    let first = held[0];
+    let mut rounds = 0;
+    mm.machine().on_oom(Box::new(move |control| {
+        assert_eq!(control.gfp, Gfp::KERNEL | Gfp::NOFAIL);
+        rounds += 1;
+        if rounds == ROUNDS {
+            // Comes without being told: nobody was killed.
+            mm.free_pages(first, Order::ZERO);
+        }
+        false
+    }));
+    mm.machine().take_events();
+    mm.alloc_pages(Gfp::KERNEL | Gfp::NOFAIL, Order::ZERO)
+        .unwrap();
+    let waits = mm
+        .machine()
+        .take_events()
+        .iter()
+        .filter(|event| event.0 == EventKind::Reclaim && event.1 == RECLAIM_WAIT)
+        .count();
+    assert_eq!(waits, ROUNDS - 1);
+    mm.free_pages_bulk(&held[1..]);
+    assert_eq!(violations(mm), []);
+}
+
+#[test]
+fn only_one_who_may_wait_asks_for_a_victim() {
+    let mm: &'static _ = Box::leak(Box::new(boot(64 * MIB, ZoneConfig::CLASSIC)));
+    let held = exhaust(mm, Gfp::KERNEL);
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = asked.clone();
+    mm.machine().on_oom(Box::new(move |_| {
+        count.fetch_add(1, Relaxed);
+        false
+    }));
+    let order = |order| Order::new(order).unwrap();
+    let mut blocks = Vec::new();
+    for (gfp, order, times) in [
+        (Gfp::KERNEL, order(0), 1),
+        (Gfp::HIGHUSER_MOVABLE, order(3), 1),
+        (Gfp::KERNEL, order(4), 0),
+        (Gfp::KERNEL | Gfp::NORETRY, order(0), 0),
+        (Gfp::KERNEL | Gfp::DMA, order(3), 0),
+        (Gfp::KERNEL | Gfp::DMA32, order(3), 0),
+        (Gfp::NOWAIT, order(0), 0),
+    ] {
+        // Whatever larger blocks are left go first.
+        asked.store(0, Relaxed);
+        while let Ok(pfn) = mm.alloc_pages(gfp, order) {
+            blocks.push((pfn, order));
+        }
+        assert_eq!(asked.load(Relaxed), times, "{gfp:?} {order}");
     }
+    for (pfn, order) in blocks {
+        mm.free_pages(pfn, order);
+    }
+    mm.free_pages_bulk(&held);
 }
 
 #[test]

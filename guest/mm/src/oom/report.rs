@@ -1,0 +1,97 @@
+//! What the log says (Linux mm/oom_kill.c: `dump_header`, `dump_tasks`, `__oom_kill_process`).
+
+use super::{Candidate, Oom, gfp::Flags};
+use crate::machine::Machine;
+use core::fmt::{self, Write};
+use pagelab_abi::{PAGE_SIZE, mm_struct::RssStat};
+
+/// KiB of a page.
+const PAGE_KIB: u64 = PAGE_SIZE >> 10;
+
+pub(super) fn write<M: Machine>(
+    oom: &Oom<'_, M>,
+    victim: Option<&Candidate>,
+    out: &mut dyn Write,
+) -> fmt::Result {
+    header(oom, out)?;
+    oom.mm.mem_info(out)?;
+    tasks(oom, out)?;
+    let Some(victim) = victim else {
+        return writeln!(out, "Out of memory and no killable processes...");
+    };
+    writeln!(
+        out,
+        "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),global_oom,task_memcg=/,\
+         task={},pid={},uid=0",
+        victim.name(),
+        victim.pid
+    )?;
+    victim.write_killed("Out of memory", out)
+}
+
+/// Who asked for what.
+fn header<M: Machine>(oom: &Oom<'_, M>, out: &mut dyn Write) -> fmt::Result {
+    let current = oom.current();
+    match &current {
+        Some(task) => write!(out, "{}", task.name())?,
+        // Linux: the idle task.
+        None => write!(out, "swapper")?,
+    }
+    let control = &oom.control;
+    writeln!(
+        out,
+        " invoked oom-killer: gfp_mask={:#x}({}), order={}, oom_score_adj={}",
+        control.gfp.bits(),
+        Flags(control.gfp),
+        control.order.get(),
+        current.map_or(0, |task| task.oom_score_adj)
+    )
+}
+
+fn tasks<M: Machine>(oom: &Oom<'_, M>, out: &mut dyn Write) -> fmt::Result {
+    writeln!(out, "Tasks state (memory values in pages):")?;
+    writeln!(
+        out,
+        "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name"
+    )?;
+    // The child of a vfork has no line: its memory is in its parent's.
+    for task in oom.candidates().filter(|task| !task.in_vfork) {
+        writeln!(
+            out,
+            "[{:7}] {:5} {:5} {:8} {:8} {:8} {:8}         {:5} {}",
+            task.pid,
+            0,
+            task.pid,
+            task.total_vm,
+            task.resident(),
+            task.pgtables * PAGE_SIZE,
+            task.rss[RssStat::Swap as usize],
+            task.oom_score_adj,
+            task.name()
+        )?;
+    }
+    Ok(())
+}
+
+impl Candidate {
+    /// Writes the line about its end.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_killed(&self, reason: &str, out: &mut dyn Write) -> fmt::Result {
+        let kib = |kind: RssStat| self.rss[kind as usize] * PAGE_KIB;
+        writeln!(
+            out,
+            "{reason}: Killed process {} ({}) total-vm:{}kB, anon-rss:{}kB, file-rss:{}kB, \
+             shmem-rss:{}kB, UID:0 pgtables:{}kB oom_score_adj:{}",
+            self.pid,
+            self.name(),
+            self.total_vm * PAGE_KIB,
+            kib(RssStat::Anon),
+            kib(RssStat::File),
+            kib(RssStat::Shmem),
+            self.pgtables * PAGE_KIB,
+            self.oom_score_adj
+        )
+    }
+}

@@ -1,0 +1,71 @@
+//! The memory of a process that is to die (Linux mm/oom_kill.c: `__oom_reap_task_mm`).
+
+use super::UserMm;
+use crate::{Mm, machine::Machine, tlb::TlbGather, vma::Area};
+use core::{mem::ManuallyDrop, sync::atomic::Ordering::Relaxed};
+use pagelab_abi::{
+    mm_struct::{MMF_OOM_VICTIM, MmStruct},
+    vma::{VmFlags, Vma},
+    vmstat::VmEvent,
+};
+
+impl<M: Machine + 'static> Mm<M> {
+    /// Takes from an address space all that it has, or, while the kernel is at work `in_use` of it,
+    /// the pages of its private areas. From then on no page comes into it. Returns how many pages
+    /// became free.
+    ///
+    /// # Safety
+    /// `gpa` is that of the [`MmStruct`] of a live [`UserMm`] of this memory manager, whose tree of
+    /// areas is not borrowed. Unless `in_use`, nobody is inside a method of it.
+    pub(crate) unsafe fn oom_reap(&'static self, gpa: u64, in_use: bool) -> u64 {
+        let Some(vm) = self.vm.get() else { return 0 };
+        let at = self.slab().object(gpa).cast::<MmStruct>();
+        // SAFETY: by contract it lives; all that is read is atomic.
+        let pgd = unsafe { at.as_ref() }.pgd.load(Relaxed);
+        let before = self.event_count(VmEvent::Pgfree);
+        // The owner's value stays the owner: this one is not dropped.
+        let mut space = ManuallyDrop::new(UserMm {
+            mm: self,
+            vm,
+            at,
+            gpa,
+            pgd,
+        });
+        let flags = &space.mm_struct().flags;
+        flags.store(flags.load(Relaxed) | MMF_OOM_VICTIM, Relaxed);
+        if in_use {
+            // SAFETY: by contract nobody changes the list.
+            unsafe { space.zap_private() };
+        } else {
+            space.unmap_all();
+        }
+        self.event_count(VmEvent::Pgfree) - before
+    }
+}
+
+impl<M: Machine + 'static> UserMm<M> {
+    /// Whether the OOM killer has taken its memory.
+    #[inline]
+    pub fn is_oom_victim(&self) -> bool {
+        self.mm_struct().flags.load(Relaxed) & MMF_OOM_VICTIM != 0
+    }
+
+    /// Empties the entries of all private areas. Nodes and areas stay.
+    ///
+    /// # Safety
+    /// The list of areas is whole and does not change meanwhile.
+    unsafe fn zap_private(&self) {
+        let mut gather = TlbGather::new(self.mm);
+        let mut next = self.mm_struct().vmas.first.load(Relaxed);
+        while next != 0 {
+            // SAFETY: a link of the list leads to a live area; all is atomic.
+            let vma = unsafe { self.mm.slab().object(next).cast::<Vma>().as_ref() };
+            let area = Area::of(vma);
+            next = vma.next.load(Relaxed);
+            if !area.flags.contains(VmFlags::SHARED) {
+                self.zap(&area, area.start..area.end, &mut gather);
+            }
+        }
+        gather.finish();
+    }
+}
