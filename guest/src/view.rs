@@ -42,7 +42,7 @@ fn show(kind: ViewKind) {
     // SAFETY: taken at boot for this alone, and only one text is made at a time.
     let bytes = unsafe { core::slice::from_raw_parts_mut((DIRECT_MAP + gpa) as *mut u8, capacity) };
     let mut text = Cut { bytes, len: 0 };
-    let truncated = write(kind, &mut text).is_err();
+    let truncated = mm().view(kind, &mut text).is_err();
     root::set_view(ViewBuffer {
         gpa,
         capacity: capacity as u32,
@@ -58,19 +58,7 @@ pub(crate) fn print_all() {
     for kind in ViewKind::ALL {
         // A console that does not take the text is nobody's fault here.
         let _ = writeln!(Console, "==> /proc/{} <==", kind.name())
-            .and_then(|()| write(kind, &mut Console));
-    }
-}
-
-fn write(kind: ViewKind, out: &mut dyn Write) -> fmt::Result {
-    let mm = mm();
-    match kind {
-        ViewKind::Buddyinfo => mm.buddyinfo(out),
-        ViewKind::Zoneinfo => mm.zoneinfo(out),
-        ViewKind::Slabinfo => mm.slabinfo(out),
-        ViewKind::Meminfo => mm.meminfo(out),
-        ViewKind::Vmstat => mm.vmstat(out),
-        ViewKind::Pagetypeinfo => mm.pagetypeinfo(out),
+            .and_then(|()| mm().view(kind, &mut Console));
     }
 }
 

@@ -255,6 +255,27 @@ impl Shared<Dentry> {
         }
     }
 
+    /// The first name below this directory that is wanted.
+    pub(super) fn find_below(&self, wanted: impl Fn(&Dentry) -> bool) -> Option<Self> {
+        let mut at = self.clone();
+        loop {
+            if wanted(&at) {
+                return Some(at);
+            }
+            let mut next = at.first();
+            while next.is_none() {
+                if at.is(self) {
+                    return None;
+                }
+                next = at.next();
+                if next.is_none() {
+                    at = at.parent();
+                }
+            }
+            at = next?;
+        }
+    }
+
     /// The absolute path, written to the end of `buf`; where it starts. A name that was removed has
     /// none.
     ///

@@ -8,7 +8,7 @@ use super::{
     memory::Pools,
     object::{Pooled, Shared},
     pipe::{End, Pipe},
-    proc::ProcNode,
+    proc::{PidFile, ProcNode},
 };
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use linux_raw_sys::general as linux;
@@ -29,6 +29,8 @@ pub(crate) enum Opened {
     Text(Content),
     /// The part of a process in fault injection.
     Fail(u32, FailFile),
+    /// The pages of a process's memory, by its number.
+    Pagemap(u32),
     /// A name without anything behind it (`O_PATH`).
     Path,
 }
@@ -92,6 +94,7 @@ impl OpenFile {
             Kind::Device(device) => Opened::Device(*device),
             Kind::Proc(node) if node.is_dir() => Opened::Directory,
             Kind::Proc(ProcNode::Fail(pid, file)) => Opened::Fail(*pid, *file),
+            Kind::Proc(ProcNode::PidFile(pid, PidFile::Pagemap)) => Opened::Pagemap(*pid),
             Kind::Symlink(_) | Kind::Pipe(_) | Kind::Proc(_) => return None,
         })
     }
@@ -120,7 +123,11 @@ impl OpenFile {
     /// Whether it has positions.
     pub(super) fn seeks(&self) -> bool {
         match &self.opened {
-            Opened::Regular(_) | Opened::Directory | Opened::Text(_) | Opened::Fail(..) => true,
+            Opened::Regular(_)
+            | Opened::Directory
+            | Opened::Text(_)
+            | Opened::Fail(..)
+            | Opened::Pagemap(_) => true,
             Opened::Device(device) => device.seeks(),
             Opened::Pipe(..) | Opened::Path => false,
         }

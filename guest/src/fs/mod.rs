@@ -6,7 +6,8 @@
 //! * `ramfs`: the file system, filled from the initial ramfs's archive (`cpio`).
 //! * `inode`, `dentry`: what names stand for, and names. `path`: from a path to a name.
 //! * `file`: open files. `table`: a process's descriptors and directory. `pipe`: pipes.
-//! * `device`, `line`: /dev, and where a program's output goes. `proc`: /proc; `fail`: two files of it.
+//! * `device`, `line`: /dev, and where a program's output goes. `proc`: /proc; `fail`: two files of it;
+//!   `task`: what it says of processes.
 //! * `transfer`, `iov`: bytes between files and a program's memory. `user`: that memory.
 //! * `calls`: the system calls.
 //! * `kernel`: what the rest of the kernel uses.
@@ -36,6 +37,7 @@ pub(crate) mod pipe;
 mod proc;
 mod ramfs;
 mod table;
+mod task;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -45,7 +47,6 @@ use calls::{Caller, call};
 use inode::Content;
 pub(crate) use kernel::{ExecFile, file_of, mapping, open_exec, syscall};
 pub(crate) use memory::init;
-use proc::PidFile;
 pub(crate) use ramfs::{Ramfs, RamfsError};
 pub(crate) use table::Files;
 use transfer::Stop;

@@ -7,6 +7,7 @@ use super::{
     memory::mm,
     object::{Bytes, Shared},
     path::{Origin, PATH_MAX},
+    task::{self, NoText, system_text},
     user::Program,
 };
 use core::fmt::{self, Write};
@@ -29,18 +30,49 @@ pub(crate) enum PidFile {
     Stat,
     /// Its name.
     Comm,
-    /// How the OOM killer sees it.
+    /// Its arguments.
+    Cmdline,
+    /// How bad it is, as the OOM killer sees it.
+    OomScore,
+    /// What is added to that.
     OomScoreAdj,
+    /// Areas of its memory, with what is there of each.
+    Smaps,
+    /// A word for each page of its memory.
+    Pagemap,
 }
 
 impl PidFile {
-    const ALL: [(&'static [u8], Self); 6] = [
+    const ALL: [(&'static [u8], Self); 10] = [
         (b"maps", Self::Maps),
         (b"status", Self::Status),
         (b"statm", Self::Statm),
         (b"stat", Self::Stat),
         (b"comm", Self::Comm),
+        (b"cmdline", Self::Cmdline),
+        (b"oom_score", Self::OomScore),
         (b"oom_score_adj", Self::OomScoreAdj),
+        (b"smaps", Self::Smaps),
+        (b"pagemap", Self::Pagemap),
+    ];
+}
+
+/// A file about the whole machine that is no view of the memory manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SystemFile {
+    /// Time that the CPU worked and did not.
+    Stat,
+    /// How many processes run.
+    Loadavg,
+    /// Time since boot.
+    Uptime,
+}
+
+impl SystemFile {
+    const ALL: [(&'static [u8], Self); 3] = [
+        (b"stat", Self::Stat),
+        (b"loadavg", Self::Loadavg),
+        (b"uptime", Self::Uptime),
     ];
 }
 
@@ -49,14 +81,16 @@ impl PidFile {
 pub(crate) enum ProcNode {
     /// /proc itself.
     Root,
-    /// The directory of the process that looks.
+    /// The directory of a process.
     Pid(u32),
     /// A view of the memory manager.
     View(ViewKind),
     /// The directory of its threads, of which it has one.
     Tasks(u32),
-    /// A text of the process that looks.
-    PidFile(PidFile),
+    /// Another text about the machine.
+    System(SystemFile),
+    /// A text of a process.
+    PidFile(u32, PidFile),
     /// The part of the process with this number in fault injection.
     Fail(u32, FailFile),
 }
@@ -69,7 +103,11 @@ impl ProcNode {
 
     /// Whether it is made when it is opened.
     pub(super) const fn is_text(self) -> bool {
-        matches!(self, Self::View(_) | Self::PidFile(_))
+        match self {
+            Self::View(_) | Self::System(_) => true,
+            Self::PidFile(_, file) => !matches!(file, PidFile::Pagemap),
+            _ => false,
+        }
     }
 
     /// Its type, as `st_mode` has it.
@@ -84,9 +122,10 @@ impl ProcNode {
     const fn mode(self) -> u32 {
         match self {
             Self::Root | Self::Pid(_) | Self::Tasks(_) => 0o555,
-            Self::PidFile(PidFile::OomScoreAdj) | Self::Fail(..) => 0o644,
-            Self::View(ViewKind::Slabinfo | ViewKind::Pagetypeinfo) => 0o400,
-            Self::View(_) | Self::PidFile(_) => 0o444,
+            Self::PidFile(_, PidFile::OomScoreAdj) | Self::Fail(..) => 0o644,
+            Self::View(ViewKind::Slabinfo | ViewKind::Pagetypeinfo)
+            | Self::PidFile(_, PidFile::Pagemap) => 0o400,
+            Self::View(_) | Self::System(_) | Self::PidFile(..) => 0o444,
         }
     }
 }
@@ -99,9 +138,25 @@ fn number(name: &[u8]) -> Option<u32> {
 }
 
 /// A number as text.
-struct Decimal {
+pub(super) struct Decimal {
     digits: [u8; 10],
     len: usize,
+}
+
+impl Decimal {
+    fn of(number: u32) -> Self {
+        let mut text = Self {
+            digits: [0; 10],
+            len: 0,
+        };
+        // Ten digits are enough for every number.
+        let _ = write!(text, "{number}");
+        text
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.digits[..self.len]
+    }
 }
 
 impl Write for Decimal {
@@ -132,10 +187,10 @@ pub(super) fn look_up(
             Some(exe) => Some(Kind::Symlink(path_of(exe, origin.root)?)),
             None => None,
         },
-        ProcNode::Pid(of) if of == origin.pid => of_process(of, name).map(Kind::Proc),
-        ProcNode::Tasks(of) if of == origin.pid && number(name) == Some(of) => {
-            Some(Kind::Proc(ProcNode::Pid(of)))
+        ProcNode::Pid(of) if of == origin.pid || task::exists(of) => {
+            of_process(of, name).map(Kind::Proc)
         }
+        ProcNode::Tasks(of) if number(name) == Some(of) => Some(Kind::Proc(ProcNode::Pid(of))),
         _ => None,
     };
     let Some(kind) = kind else { return Ok(None) };
@@ -150,7 +205,7 @@ pub(super) fn look_up(
 
 /// A file of this name of a process.
 fn of_process(pid: u32, name: &[u8]) -> Option<ProcNode> {
-    let files = PidFile::ALL.map(|(name, file)| (name, ProcNode::PidFile(file)));
+    let files = PidFile::ALL.map(|(name, file)| (name, ProcNode::PidFile(pid, file)));
     let fails = FailFile::ALL.map(|(name, file)| (name, ProcNode::Fail(pid, file)));
     files
         .into_iter()
@@ -172,16 +227,16 @@ fn path_of(dentry: &Shared<Dentry>, root: &Shared<Dentry>) -> Result<Bytes, Errn
 
 fn in_root(name: &[u8], pid: u32) -> Result<Option<Kind>, Errno> {
     if name == b"self" {
-        let mut text = Decimal {
-            digits: [0; 10],
-            len: 0,
-        };
-        // Ten digits are enough for every number.
-        let _ = write!(text, "{pid}");
-        return Ok(Some(Kind::Symlink(Bytes::copy(&text.digits[..text.len])?)));
+        return Ok(Some(Kind::Symlink(Bytes::copy(Decimal::of(pid).bytes())?)));
     }
-    if number(name) == Some(pid) {
-        return Ok(Some(Kind::Proc(ProcNode::Pid(pid))));
+    if let Some(of) = number(name).filter(|of| *of == pid || task::exists(*of)) {
+        return Ok(Some(Kind::Proc(ProcNode::Pid(of))));
+    }
+    let system = SystemFile::ALL
+        .into_iter()
+        .find(|(known, _)| *known == name);
+    if let Some((_, file)) = system {
+        return Ok(Some(Kind::Proc(ProcNode::System(file))));
     }
     let view = ViewKind::ALL
         .into_iter()
@@ -189,27 +244,61 @@ fn in_root(name: &[u8], pid: u32) -> Result<Option<Kind>, Errno> {
     Ok(view.map(|kind| Kind::Proc(ProcNode::View(kind))))
 }
 
-/// What a listing of /proc or of a process's directory shows at a place in it.
-pub(super) fn listed(node: ProcNode, place: usize) -> Option<&'static [u8]> {
+/// Place in a listing of /proc from which on processes are listed, by their numbers (Linux:
+/// `TGID_OFFSET`).
+const FIRST_PID: usize = 256;
+
+/// An entry of a listing.
+pub(super) enum Listed {
+    /// Of a name that is always there.
+    Name(&'static [u8]),
+    /// Of a process.
+    Pid(Decimal),
+}
+
+impl Listed {
+    /// The name.
+    pub(super) fn name(&self) -> &[u8] {
+        match self {
+            Self::Name(name) => name,
+            Self::Pid(number) => number.bytes(),
+        }
+    }
+}
+
+/// What a listing of /proc or of a process's directory shows from a place in it on, and the place
+/// after that.
+pub(super) fn listed(node: ProcNode, place: usize) -> Option<(Listed, usize)> {
+    let fixed = |name| (Listed::Name(name), place + 1);
     match node {
         ProcNode::Root => {
             let views = ViewKind::ALL.iter().map(|kind| kind.name().as_bytes());
-            views.chain([&b"self"[..]]).nth(place)
+            let system = SystemFile::ALL.iter().map(|(name, _)| *name);
+            let mut names = views.chain(system).chain([&b"self"[..]]);
+            names.nth(place).map(fixed).or_else(|| {
+                let pid = task::next(place.saturating_sub(FIRST_PID) as u32)?;
+                let after = FIRST_PID + pid as usize + 1;
+                Some((Listed::Pid(Decimal::of(pid)), after))
+            })
         }
         ProcNode::Pid(_) => {
             let files = PidFile::ALL.iter().map(|(name, _)| *name);
             let fails = FailFile::ALL.iter().map(|(name, _)| *name);
-            files.chain(fails).chain([TASKS]).nth(place)
+            files.chain(fails).chain([TASKS]).nth(place).map(fixed)
         }
         _ => None,
     }
 }
 
-/// Makes a text.
+/// Makes a text. Files in it are named as seen from `root`.
 ///
 /// # Errors
-/// ENOMEM.
-pub(super) fn text(node: ProcNode, program: &mut dyn Program) -> Result<Content, Errno> {
+/// ENOMEM; ESRCH if the process has gone.
+pub(super) fn text(
+    node: ProcNode,
+    root: &Shared<Dentry>,
+    program: &mut dyn Program,
+) -> Result<Content, Errno> {
     let content = Content::new()?;
     let mut out = Text {
         content,
@@ -218,25 +307,16 @@ pub(super) fn text(node: ProcNode, program: &mut dyn Program) -> Result<Content,
         buffered: 0,
     };
     let written = match node {
-        ProcNode::View(kind) => write_view(kind, &mut out),
-        ProcNode::PidFile(file) => program.proc_text(file, &mut out),
+        ProcNode::View(kind) => mm().view(kind, &mut out).map_err(NoText::from),
+        ProcNode::System(file) => system_text(file, &mut out).map_err(NoText::from),
+        ProcNode::PidFile(pid, file) => program.proc_text(pid, file, root, &mut out),
         ProcNode::Root | ProcNode::Pid(_) | ProcNode::Tasks(_) | ProcNode::Fail(..) => Ok(()),
     };
-    written
-        .and_then(|()| out.flush())
-        .map_err(|fmt::Error| Errno::ENOMEM)?;
-    Ok(out.content)
-}
-
-fn write_view(kind: ViewKind, out: &mut dyn Write) -> fmt::Result {
-    let mm = mm();
-    match kind {
-        ViewKind::Buddyinfo => mm.buddyinfo(out),
-        ViewKind::Zoneinfo => mm.zoneinfo(out),
-        ViewKind::Slabinfo => mm.slabinfo(out),
-        ViewKind::Meminfo => mm.meminfo(out),
-        ViewKind::Vmstat => mm.vmstat(out),
-        ViewKind::Pagetypeinfo => mm.pagetypeinfo(out),
+    let written = written.and_then(|()| Ok(out.flush()?));
+    match written {
+        Ok(()) => Ok(out.content),
+        Err(NoText::Gone) => Err(Errno::ESRCH),
+        Err(NoText::Full) => Err(Errno::ENOMEM),
     }
 }
 
@@ -249,6 +329,15 @@ struct Text {
 }
 
 impl Text {
+    fn push(&mut self, byte: u8) -> fmt::Result {
+        if self.buffered == self.buffer.len() {
+            self.flush()?;
+        }
+        self.buffer[self.buffered] = byte;
+        self.buffered += 1;
+        Ok(())
+    }
+
     fn flush(&mut self) -> fmt::Result {
         let bytes = &self.buffer[..self.buffered];
         let written = mm().file_write(self.content.id(), self.written, bytes);
@@ -263,13 +352,14 @@ impl Text {
 
 impl Write for Text {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for &byte in text.as_bytes() {
-            if self.buffered == self.buffer.len() {
-                self.flush()?;
-            }
-            self.buffer[self.buffered] = byte;
-            self.buffered += 1;
+        text.bytes().try_for_each(|byte| self.push(byte))
+    }
+
+    /// One below 256 is a byte: names and arguments need not be text.
+    fn write_char(&mut self, char: char) -> fmt::Result {
+        match u8::try_from(char) {
+            Ok(byte) => self.push(byte),
+            Err(_) => self.write_str(char.encode_utf8(&mut [0; 4])),
         }
-        Ok(())
     }
 }

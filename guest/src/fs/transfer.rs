@@ -8,6 +8,7 @@ use super::{
     memory::mm,
     pipe::{End, PIPE_BUF, Pipe},
     proc::{PidFile, ProcNode},
+    task,
 };
 use core::sync::atomic::Ordering::Relaxed;
 use linux_raw_sys::general as linux;
@@ -82,6 +83,14 @@ impl OpenFile {
                 }
                 Ok(done)
             }
+            Opened::Pagemap(pid) => {
+                let at = position.unwrap_or_else(|| self.position.load(Relaxed));
+                let done = read_pagemap(*pid, transfer, at)?;
+                if position.is_none() {
+                    self.position.store(at + done as u64, Relaxed);
+                }
+                Ok(done)
+            }
             Opened::Device(device) => read_device(*device, transfer),
             Opened::Pipe(pipe, _) => self.read_pipe(pipe, transfer),
         }
@@ -103,7 +112,7 @@ impl OpenFile {
             return Err(Errno::ESPIPE.into());
         }
         match &self.opened {
-            Opened::Directory | Opened::Path => Err(Errno::EBADF.into()),
+            Opened::Directory | Opened::Path | Opened::Pagemap(_) => Err(Errno::EBADF.into()),
             Opened::Regular(content) => {
                 let at = if self.has(linux::O_APPEND) {
                     mm().file_size(content.id())
@@ -194,17 +203,15 @@ impl OpenFile {
 
     /// The one text that can be changed.
     fn write_text(&self, transfer: &mut Transfer<'_>) -> Result<usize, Stop> {
-        let Kind::Proc(ProcNode::PidFile(PidFile::OomScoreAdj)) = self.dentry.inode.kind else {
+        let Kind::Proc(ProcNode::PidFile(pid, PidFile::OomScoreAdj)) = self.dentry.inode.kind
+        else {
             return Err(Errno::EIO.into());
         };
         let mut text = [0; 16];
         let len = transfer.peek(&mut text)?;
         let text = core::str::from_utf8(&text[..len]).map_err(|_| Errno::EINVAL)?;
         let adj: i32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
-        if !(-1000..=1000).contains(&adj) {
-            return Err(Errno::EINVAL.into());
-        }
-        transfer.program().set_oom_score_adj(adj);
+        transfer.program().set_oom_score_adj(pid, adj)?;
         transfer.skip(len);
         Ok(len)
     }
@@ -231,6 +238,33 @@ fn read_content(content: &Content, transfer: &mut Transfer<'_>, at: u64) -> Resu
         }
         if there < wanted {
             break;
+        }
+    }
+    Ok(done)
+}
+
+/// Words of /proc/PID/pagemap, always whole ones (Linux: `pagemap_read`).
+fn read_pagemap(pid: u32, transfer: &mut Transfer<'_>, at: u64) -> Result<usize, Stop> {
+    const WORD: usize = 8;
+    if !at.is_multiple_of(WORD as u64) || !transfer.left().is_multiple_of(WORD) {
+        return Err(Errno::EINVAL.into());
+    }
+    let mut buf = [0; BOUNCE];
+    let mut done = 0;
+    while transfer.left() > 0 {
+        let wanted = transfer.left().min(BOUNCE);
+        let Some(from) = at.checked_add(done as u64) else {
+            break;
+        };
+        let Some(there) = task::pagemap(pid, from, &mut buf[..wanted]) else {
+            return partly(done, Errno::ESRCH);
+        };
+        if there == 0 {
+            break;
+        }
+        match transfer.give(&buf[..there]) {
+            Ok(given) => done += given,
+            Err(errno) => return partly(done, errno),
         }
     }
     Ok(done)

@@ -1,7 +1,13 @@
 //! The program that makes a system call, as those on files need it.
 
-use super::{object::Bytes, path::PATH_MAX, proc::PidFile};
-use core::fmt::{self, Write};
+use super::{
+    dentry::Dentry,
+    object::{Bytes, Shared},
+    path::PATH_MAX,
+    proc::PidFile,
+    task::{self, NoText},
+};
+use core::fmt::Write;
 use pagelab_abi::errno::Errno;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
@@ -11,10 +17,24 @@ pub(crate) trait Program {
     fn load(&mut self, at: u64, buf: &mut [u8]) -> Result<(), usize>;
     /// Copies to its memory. An error says how many bytes were copied before.
     fn store(&mut self, at: u64, buf: &[u8]) -> Result<(), usize>;
-    /// Writes one of the texts in its directory of /proc.
-    fn proc_text(&mut self, file: PidFile, out: &mut dyn Write) -> fmt::Result;
-    /// Changes how the OOM killer sees it.
-    fn set_oom_score_adj(&mut self, adj: i32);
+    /// Writes one of the texts in a process's directory of /proc, where files are named as seen from
+    /// `root`.
+    fn proc_text(
+        &mut self,
+        pid: u32,
+        file: PidFile,
+        root: &Shared<Dentry>,
+        out: &mut dyn Write,
+    ) -> Result<(), NoText> {
+        task::text(pid, file, root, out)
+    }
+    /// Changes how the OOM killer sees a process.
+    ///
+    /// # Errors
+    /// EINVAL outside -1000 to 1000; ESRCH.
+    fn set_oom_score_adj(&mut self, pid: u32, adj: i32) -> Result<(), Errno> {
+        task::set_oom_score_adj(pid, adj)
+    }
 }
 
 impl dyn Program + '_ {

@@ -6,7 +6,7 @@ use crate::{
     task::{Pid, RLIMITS, Rlimit, SECOND, Slot, Space, Task, Tasks},
 };
 use linux_raw_sys::general as linux;
-use pagelab_abi::{PAGE_SIZE, errno::Errno};
+use pagelab_abi::{PAGE_SIZE, errno::Errno, vmstat::NodeStat};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 /// Bytes of a field of `struct utsname`.
@@ -169,9 +169,11 @@ pub(super) fn sysinfo(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64,
     info.uptime = tasks.clock().monotonic() / SECOND;
     info.total_ram = managed * PAGE_SIZE;
     info.free_ram = mm.free_pages_total() * PAGE_SIZE;
-    let (total, free) = mm.swap_slots();
-    info.total_swap = total * PAGE_SIZE;
-    info.free_swap = free * PAGE_SIZE;
+    let pages = |stat| mm.node_stat(stat).max(0).unsigned_abs();
+    info.shared_ram = pages(NodeStat::Shmem) * PAGE_SIZE;
+    let (total_swap, free_swap) = mm.swap_slots();
+    info.total_swap = total_swap * PAGE_SIZE;
+    info.free_swap = free_swap * PAGE_SIZE;
     info.procs = tasks.count() as u16;
     info.mem_unit = 1;
     user::store(user::space(tasks.get_mut(slot))?, args[0], &info)?;

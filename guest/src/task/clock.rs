@@ -9,6 +9,9 @@ const EVENT_NS: u64 = 1000;
 /// Seconds from 1970 to the start of every run: the first day of 2025.
 const EPOCH: u64 = 1_735_689_600;
 
+/// Nanoseconds from 1970 to the start of every run.
+pub(crate) const EPOCH_NS: u64 = EPOCH * SECOND;
+
 /// Nanoseconds of a second.
 pub(crate) const SECOND: u64 = 1_000_000_000;
 

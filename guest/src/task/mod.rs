@@ -32,7 +32,7 @@ use object::SharedPart;
 use pagelab_abi::task::{COMM_LEN, TaskState};
 use pagelab_mm::user_mm::UserMm;
 
-pub(crate) use clock::{Clock, SECOND};
+pub(crate) use clock::{Clock, EPOCH_NS, SECOND};
 pub(crate) use exit::exited;
 pub(crate) use fail::as_kernel;
 pub(crate) use fork::{CloneFlags, CloneRequest};
@@ -193,17 +193,6 @@ impl Task {
             *byte = slot.load(Relaxed);
         }
         comm
-    }
-
-    /// How the OOM killer sees it, from -1000 (never) to 1000.
-    pub(crate) fn oom_score_adj(&self) -> i32 {
-        self.shared.oom_score_adj.load(Relaxed).cast_signed()
-    }
-
-    /// Changes [`Self::oom_score_adj`].
-    pub(crate) fn set_oom_score_adj(&self, adj: i32) {
-        let word = &self.shared.oom_score_adj;
-        word.store(adj.cast_unsigned(), Relaxed);
     }
 
     /// Page faults that it took.

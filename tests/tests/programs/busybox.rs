@@ -1,6 +1,6 @@
 //! Somebody else's programs: busybox, its shell and its applets.
 
-use super::{alike_in, compare::skip};
+use super::{SMALL, alike_in, compare::skip, guest};
 use pagelab_tests::kvm;
 use std::{fs, path::Path};
 use tempfile::TempDir;
@@ -33,4 +33,48 @@ fn script(text: &str) {
 #[test]
 fn the_shell_runs_a_script() {
     script(include_str!("../../programs/shell.sh"));
+}
+
+#[test]
+fn ps_top_and_free_find_what_they_look_for() {
+    let Some(folder) = folder() else { return };
+    let script = "sleep 9 & ./busybox ps; ./busybox top -bn1; ./busybox free; kill $!";
+    let report = guest(
+        folder.path(),
+        &SMALL,
+        &["./busybox", "sh", "-c", &script.replace("./", "/")],
+    );
+    assert_eq!(report["verdict"], "held", "{}", report["reasons"]);
+    assert_eq!(report["program"]["stderr"], "", "{report}");
+    let stdout = report["program"]["stdout"].as_str().unwrap();
+    let has = |words: &[&str]| {
+        let mut lines = stdout.lines();
+        lines.any(|line| words.iter().all(|word| line.contains(word)))
+    };
+    for words in [
+        // ps
+        &["PID", "USER", "COMMAND"][..],
+        &[" 1 ", "./busybox sh -c sleep 9"],
+        &["/busybox ps"],
+        // top
+        &["Mem:", "used", "free", "cached"],
+        &["CPU:", "usr", "sys", "idle"],
+        &["Load average:"],
+        &["PID", "PPID", "STAT", "COMMAND"],
+        &["/busybox top -bn1"],
+        // free
+        &["total", "used", "free", "shared", "available"],
+    ] {
+        assert!(has(words), "{words:?} in {stdout}");
+    }
+    let memory: Vec<u64> = stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("Mem:  "))
+        .flat_map(|line| line.split_whitespace().filter_map(|word| word.parse().ok()))
+        .collect();
+    let [total, used, free, ..] = memory[..] else {
+        panic!("no line of free in {stdout}")
+    };
+    assert!(total > 100 << 10 && total < 128 << 10, "{stdout}");
+    assert!(used > 0 && free > 0 && used + free <= total, "{stdout}");
 }

@@ -12,6 +12,7 @@ alike! {
     arguments_and_environment_arrive: ["./arguments", "one", "two words", "", "-x=1", "--"],
     exec: ["./exec"],
     exec_replaces_a_program: ["./exec_arguments"],
+    proc_tells_of_this_process_and_of_another: ["./processes"],
     children_are_born_end_and_are_waited_for: ["./children"],
 }
 

@@ -16,7 +16,10 @@ use core::{
     fmt::{self, Write},
     sync::atomic::Ordering::Relaxed,
 };
-use pagelab_abi::zone::{FreeArea, Zone, ZoneKind};
+use pagelab_abi::{
+    view::ViewKind,
+    zone::{FreeArea, Zone, ZoneKind},
+};
 
 impl<M: Machine + 'static> Mm<M> {
     /// Writes /proc/buddyinfo: free blocks of each order.
@@ -58,6 +61,21 @@ impl<M: Machine + 'static> Mm<M> {
     /// Those of `out`.
     pub fn vmstat(&self, out: &mut dyn Write) -> fmt::Result {
         vmstat::write(self, out)
+    }
+
+    /// Writes one of them.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn view(&self, kind: ViewKind, out: &mut dyn Write) -> fmt::Result {
+        match kind {
+            ViewKind::Buddyinfo => self.buddyinfo(out),
+            ViewKind::Zoneinfo => self.zoneinfo(out),
+            ViewKind::Slabinfo => self.slabinfo(out),
+            ViewKind::Meminfo => self.meminfo(out),
+            ViewKind::Vmstat => self.vmstat(out),
+            ViewKind::Pagetypeinfo => self.pagetypeinfo(out),
+        }
     }
 
     /// Free pages of all zones.

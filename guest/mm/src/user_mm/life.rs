@@ -8,7 +8,7 @@ use crate::{
     tlb::TlbGather,
     vma::VmaTree,
 };
-use core::{ptr::NonNull, sync::atomic::Ordering::Relaxed};
+use core::{mem::ManuallyDrop, ptr::NonNull, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
     PAGE_SIZE,
     gfp::Gfp,
@@ -83,6 +83,27 @@ impl<M: Machine + 'static> UserMm<M> {
         new.join_group(group);
         new.register();
         Ok(new)
+    }
+
+    /// A second value for an address space, beside that of its owner. None before
+    /// [`Mm::vm_init`].
+    ///
+    /// # Safety
+    /// `gpa` is that of a live address space of `mm`, which outlives the value. Its tree of areas is
+    /// not borrowed while the value is used, and its owner is in no method that relies on what is
+    /// changed through it.
+    pub unsafe fn second(mm: &'static Mm<M>, gpa: u64) -> Option<ManuallyDrop<Self>> {
+        let at = mm.slab().object(gpa).cast::<MmStruct>();
+        // SAFETY: by contract it lives; what is read is atomic.
+        let pgd = unsafe { at.as_ref() }.pgd.load(Relaxed);
+        // The owner stays the owner.
+        Some(ManuallyDrop::new(Self {
+            mm,
+            vm: mm.vm.get()?,
+            at,
+            gpa,
+            pgd,
+        }))
     }
 
     /// Puts it into the list of all, and so shows it to the host.

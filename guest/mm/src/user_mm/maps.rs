@@ -3,6 +3,7 @@
 use super::{UserMm, insert::file_of};
 use crate::{
     machine::Machine,
+    page_cache::FileId,
     vma::{Area, Backing},
 };
 use core::{
@@ -14,6 +15,9 @@ use pagelab_abi::{PAGE_SHIFT, vma::VmFlags};
 /// Column at which names stand (Linux: `25 + sizeof(void *) * 6`).
 const NAME_COLUMN: usize = 73;
 
+/// Writes the name of a file that an area maps.
+pub type NameOf<'a> = dyn FnMut(FileId, &mut dyn Write) -> fmt::Result + 'a;
+
 impl<M: Machine + 'static> UserMm<M> {
     /// The first area that ends above an address.
     pub fn next_area(&mut self, address: u64) -> Option<Area> {
@@ -24,11 +28,7 @@ impl<M: Machine + 'static> UserMm<M> {
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn maps(
-        &mut self,
-        out: &mut dyn Write,
-        name: &mut dyn FnMut(&Area, &mut dyn Write) -> fmt::Result,
-    ) -> fmt::Result {
+    pub fn maps(&mut self, out: &mut dyn Write, name: &mut NameOf<'_>) -> fmt::Result {
         let mut at = 0;
         while let Some(area) = self.next_area(at) {
             self.write_area(&area, out, name)?;
@@ -37,11 +37,11 @@ impl<M: Machine + 'static> UserMm<M> {
         Ok(())
     }
 
-    fn write_area(
+    pub(super) fn write_area(
         &self,
         area: &Area,
         out: &mut dyn Write,
-        name: &mut dyn FnMut(&Area, &mut dyn Write) -> fmt::Result,
+        name: &mut NameOf<'_>,
     ) -> fmt::Result {
         let flag = |flag, letter, other| {
             if area.flags.contains(flag) {
@@ -73,8 +73,8 @@ impl<M: Machine + 'static> UserMm<M> {
             write!(line, "{:pad$}", "")?;
             if self.is_shmem(area) {
                 line.write_str("/dev/zero (deleted)")?;
-            } else {
-                name(area, &mut line)?;
+            } else if let Some(file) = file_of(area) {
+                name(file, &mut line)?;
             }
         } else if let Some(special) = self.special_name(area) {
             write!(line, "{:pad$}{special}", "")?;
@@ -107,5 +107,10 @@ impl Write for Counted<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.written += text.len();
         self.out.write_str(text)
+    }
+
+    fn write_char(&mut self, char: char) -> fmt::Result {
+        self.written += 1;
+        self.out.write_char(char)
     }
 }

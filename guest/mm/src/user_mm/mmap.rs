@@ -206,3 +206,12 @@ pub(super) const fn is_accountable(flags: VmFlags) -> bool {
         .union(VmFlags::WRITE);
     flags.intersection(MASK).bits() == VmFlags::WRITE.bits()
 }
+
+/// Whether an area is private memory that can be written, but for a stack (Linux:
+/// `is_data_mapping`).
+pub(super) const fn is_data(flags: VmFlags) -> bool {
+    const MASK: VmFlags = VmFlags::WRITE
+        .union(VmFlags::SHARED)
+        .union(VmFlags::GROWSDOWN);
+    flags.intersection(MASK).bits() == VmFlags::WRITE.bits()
+}

@@ -7,7 +7,7 @@
 //! * `remap`, `advise`, `lock`, `sync`, `populate`: mremap, madvise, the mlock family, msync and
 //!   mincore, pages ahead of their use. `truncate`: files that become shorter while they are mapped.
 //! * `fork`: a second address space with the same content.
-//! * `maps`: /proc/PID/maps.
+//! * `maps`, `smaps`, `pagemap`: what /proc/PID has under these names. `stats`: all in numbers.
 //! * `fault`, `file_fault`: pages come; `cow`: and are copied when one of those who share them stores;
 //!   `mkclean`: they are to be written.
 //! * `access`: the kernel loads and stores for a system call.
@@ -39,6 +39,7 @@ mod maps;
 mod mkclean;
 mod mmap;
 mod munmap;
+mod pagemap;
 mod place;
 mod populate;
 mod protect;
@@ -48,7 +49,9 @@ mod remap;
 mod request;
 mod rmap;
 mod signal;
+mod smaps;
 mod stack;
+mod stats;
 mod swap_in;
 mod swap_out;
 mod sync;
@@ -58,8 +61,10 @@ mod truncate;
 mod vm;
 mod zap;
 
+pub use maps::NameOf;
 pub use request::{FileMapping, MmapRequest};
 pub use signal::{Access, Fault, FaultSignal};
+pub use stats::Stats;
 pub(crate) use vm::Vm;
 
 use crate::{Mm, machine::Machine, pgtable::PageTables, vma::VmaCache, vma::VmaTree};

@@ -2,9 +2,9 @@
 
 use super::UserMm;
 use crate::{Mm, machine::Machine, tlb::TlbGather, vma::Area};
-use core::{mem::ManuallyDrop, sync::atomic::Ordering::Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
-    mm_struct::{MMF_OOM_VICTIM, MmStruct},
+    mm_struct::MMF_OOM_VICTIM,
     vma::{VmFlags, Vma},
     vmstat::VmEvent,
 };
@@ -15,22 +15,14 @@ impl<M: Machine + 'static> Mm<M> {
     /// became free.
     ///
     /// # Safety
-    /// `gpa` is that of the [`MmStruct`] of a live [`UserMm`] of this memory manager, whose tree of
+    /// `gpa` is that of the `MmStruct` of a live [`UserMm`] of this memory manager, whose tree of
     /// areas is not borrowed. Unless `in_use`, nobody is inside a method of it.
     pub(crate) unsafe fn oom_reap(&'static self, gpa: u64, in_use: bool) -> u64 {
-        let Some(vm) = self.vm.get() else { return 0 };
-        let at = self.slab().object(gpa).cast::<MmStruct>();
-        // SAFETY: by contract it lives; all that is read is atomic.
-        let pgd = unsafe { at.as_ref() }.pgd.load(Relaxed);
+        // SAFETY: by contract.
+        let Some(mut space) = (unsafe { UserMm::second(self, gpa) }) else {
+            return 0;
+        };
         let before = self.event_count(VmEvent::Pgfree);
-        // The owner's value stays the owner: this one is not dropped.
-        let mut space = ManuallyDrop::new(UserMm {
-            mm: self,
-            vm,
-            at,
-            gpa,
-            pgd,
-        });
         let flags = &space.mm_struct().flags;
         flags.store(flags.load(Relaxed) | MMF_OOM_VICTIM, Relaxed);
         if in_use {

@@ -6,14 +6,10 @@ use crate::fs::{
     iov::Transfer,
     memory::mm,
     pipe::End,
-    proc::PidFile,
     transfer::{Answer, Stop},
     user::Program,
 };
-use core::{
-    fmt::{self, Write},
-    sync::atomic::Ordering::Relaxed,
-};
+use core::sync::atomic::Ordering::Relaxed;
 use linux_raw_sys::general as linux;
 use pagelab_abi::errno::Errno;
 
@@ -34,12 +30,6 @@ impl Program for Kernel<'_> {
     fn store(&mut self, _: u64, _: &[u8]) -> Result<(), usize> {
         Err(0)
     }
-
-    fn proc_text(&mut self, _: PidFile, _: &mut dyn Write) -> fmt::Result {
-        Ok(())
-    }
-
-    fn set_oom_score_adj(&mut self, _: i32) {}
 }
 
 pub(super) fn sendfile(

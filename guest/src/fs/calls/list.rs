@@ -105,14 +105,15 @@ fn entry(
         _ => {}
     }
     if let Kind::Proc(node) = directory.inode.kind {
-        let name = proc::listed(node, usize::try_from(position - 2).ok()?)?;
+        let (listed, after) = proc::listed(node, usize::try_from(position - 2).ok()?)?;
+        let next = after as u64 + 2;
         let entry = Entry {
             ino: position,
-            next: position + 1,
+            next,
             kind: 0,
-            name,
+            name: listed.name(),
         };
-        return Some((entry.write(to), position + 1));
+        return Some((entry.write(to), next));
     }
     let listed = directory.next_listed(position)?;
     let next = listed.cookie + 1;

@@ -122,7 +122,9 @@ impl Caller<'_> {
         }
         let opened = match &inode.kind {
             Kind::Symlink(_) => return Err(Errno::ELOOP),
-            Kind::Proc(node) if node.is_text() => Opened::Text(proc::text(*node, self.program)?),
+            Kind::Proc(node) if node.is_text() => {
+                Opened::Text(proc::text(*node, &self.files.root, self.program)?)
+            }
             kind => OpenFile::behind(kind).ok_or(Errno::ENXIO)?,
         };
         let file = OpenFile::create(opened, dentry.clone(), flags)?;

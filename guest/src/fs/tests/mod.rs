@@ -8,16 +8,22 @@ mod shortage;
 
 use super::{
     calls::{Args, Caller, call},
+    dentry::Dentry,
     memory::mm,
+    object::Shared,
     proc::PidFile,
     ramfs::Ramfs,
     table::Files,
+    task::NoText,
     transfer::Stop,
     user::Program,
 };
-use core::fmt::{self, Write};
+use core::fmt::Write;
 use linux_raw_sys::general as linux;
 use pagelab_abi::errno::Errno;
+
+/// The number of every process here.
+const PID: u32 = 7;
 
 const NO_ARGS: Args = [0; 6];
 
@@ -59,12 +65,26 @@ impl Program for Memory {
         whole(part.len(), buf.len())
     }
 
-    fn proc_text(&mut self, file: PidFile, out: &mut dyn Write) -> fmt::Result {
-        writeln!(out, "{file:?}")
+    fn proc_text(
+        &mut self,
+        pid: u32,
+        file: PidFile,
+        _: &Shared<Dentry>,
+        out: &mut dyn Write,
+    ) -> Result<(), NoText> {
+        if pid != PID {
+            return Err(NoText::Gone);
+        }
+        Ok(writeln!(out, "{file:?}")?)
     }
 
-    fn set_oom_score_adj(&mut self, adj: i32) {
+    fn set_oom_score_adj(&mut self, pid: u32, adj: i32) -> Result<(), Errno> {
+        assert_eq!(pid, PID);
+        if !(-1000..=1000).contains(&adj) {
+            return Err(Errno::EINVAL);
+        }
         self.0[..4].copy_from_slice(&adj.to_le_bytes());
+        Ok(())
     }
 }
 
@@ -95,7 +115,7 @@ impl Process {
         let mut caller = Caller {
             files: &mut self.files,
             program: &mut self.memory,
-            pid: 7,
+            pid: PID,
             nofile: 1024,
         };
         call(&mut caller, number, &all).expect("a call on files")
