@@ -25,7 +25,9 @@ macro_rules! alike {
     };
 }
 
+mod bitflips;
 mod busybox;
+mod calls;
 mod compare;
 mod failures;
 mod files;

@@ -1,14 +1,14 @@
 //! The arguments of the `pagelab` command.
 
 use crate::{
-    fault::FaultSpec,
+    fault::{BitflipSpec, FaultError, FaultSpec, is_bitflip},
     machine::DiskSource,
     program::{ExtraFile, Variable},
     scenario::{Cpu, Inspection, StopAt, ZoneLimits, ZoneModel},
     size::ByteSize,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{ffi::OsString, num::NonZeroU64, path::PathBuf};
+use std::{ffi::OsString, num::NonZeroU64, path::PathBuf, str::FromStr};
 
 /// A laboratory for memory management.
 ///
@@ -112,9 +112,9 @@ pub(super) struct RunArguments {
     pub(super) pressure: Option<String>,
     /// Failing allocations (fail_page_alloc, failslab) or requests to the swap device (swap_io), with
     /// Linux's knobs; may be repeated. pid=, comm=, task-filter=1 and site=FUNCTION choose whose
-    /// allocations.
+    /// allocations. Or bitflip: one bit at=ADDRESS, or of a struct= (page, zone, vma, pte, user).
     #[arg(long, value_name = "NAME,KNOB=VALUE,…")]
-    pub(super) fault: Vec<FaultSpec>,
+    pub(super) fault: Vec<Fault>,
     /// What to print of the guest at the end, or at --stop-at: pagetable, a file of /proc, or one of
     /// /proc/PID (maps, smaps, pagemap, rmap), or spaces, wx, diff, working-set, of one process
     /// (maps=1) or of all.
@@ -175,6 +175,7 @@ Examples:
   pagelab run --workload buddy --pressure step:512M@1000,0@4000
   pagelab run --fault failslab,cache=kmalloc-64,probability=10,times=5
   pagelab run --fault fail_page_alloc,nth=1,comm=sh,site=fork -- ./busybox sh
+  pagelab run --fault bitflip,struct=zone,zone=Normal,field=free_pages,bit=3,event=2000
   pagelab run --workload swap --swap 256M --fault swap_io,rw=write,probability=5
   pagelab run --stop-at page_alloc,nth=3,min-order=2 --inspect buddyinfo
   pagelab run -- ./hello one two            run a program (cc -static -o hello hello.c)
@@ -244,6 +245,26 @@ pub(super) struct BenchArguments {
     /// Runs of each side, of which the median counts.
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) runs: u32,
+}
+
+/// What `--fault` takes.
+#[derive(Clone, Debug)]
+pub(super) enum Fault {
+    /// Requests that fail.
+    Fails(Box<FaultSpec>),
+    /// A bit that is turned over.
+    Bitflip(BitflipSpec),
+}
+
+impl FromStr for Fault {
+    type Err = FaultError;
+
+    fn from_str(text: &str) -> Result<Self, FaultError> {
+        if is_bitflip(text) {
+            return text.parse().map(Self::Bitflip);
+        }
+        text.parse().map(|spec| Self::Fails(Box::new(spec)))
+    }
 }
 
 /// Letters of `slab_debug`, or `-` for none.

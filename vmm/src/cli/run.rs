@@ -1,7 +1,7 @@
 //! `pagelab run`.
 
 use super::{
-    args::{Format, RunArguments},
+    args::{Fault, Format, RunArguments},
     exit_status,
     output::{self, Failure},
 };
@@ -54,8 +54,15 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         (None, Some(_)) => return Err(ConfigError::SinceInVain.into()),
         _ => {}
     }
+    let (mut faults, mut bitflips) = (Vec::new(), Vec::new());
+    for fault in &arguments.fault {
+        match fault {
+            Fault::Fails(spec) => faults.push((**spec).clone()),
+            Fault::Bitflip(spec) => bitflips.push(*spec),
+        }
+    }
     let of_swap = |spec: &&FaultSpec| spec.kind == FaultKind::SwapIo;
-    if let (None, Some(spec)) = (&arguments.swap, arguments.fault.iter().find(of_swap)) {
+    if let (None, Some(spec)) = (&arguments.swap, faults.iter().find(of_swap)) {
         return Err(ConfigError::NoSwap(Box::new(spec.clone())).into());
     }
     let program = match arguments.program.as_slice() {
@@ -87,7 +94,8 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         swap: arguments.swap.clone(),
         seed: arguments.seed,
         pressure,
-        faults: arguments.fault.clone(),
+        faults,
+        bitflips,
         inspect: arguments.inspect.clone(),
         stop_at: arguments.stop_at,
         since: arguments.since,

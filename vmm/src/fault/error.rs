@@ -43,6 +43,35 @@ pub enum FaultError {
     /// One knob given twice.
     #[error("knob '{0}' is given twice; give it once")]
     Twice(&'static str),
+    /// A knob that has to be there.
+    #[error("{knob} is missing; {knob} takes {allowed}")]
+    Missing {
+        /// The knob.
+        knob: &'static str,
+        /// What it takes.
+        allowed: &'static str,
+    },
+    /// A knob that has no use beside the others.
+    #[error("{0} has no use for what the other knobs name; leave it out")]
+    InVain(&'static str),
+    /// No such field.
+    #[error("unknown field '{name}'{}; known are: {known}", nearest.as_ref().map(|n| format!(", did you mean '{n}'?")).unwrap_or_default())]
+    UnknownField {
+        /// What was written.
+        name: String,
+        /// The field that is closest, if one is close.
+        nearest: Option<&'static str>,
+        /// All fields of the structure.
+        known: String,
+    },
+    /// No such bit.
+    #[error("bit={bit} is out of range; there are bits 0 to {}", bits - 1)]
+    NoBit {
+        /// What was written.
+        bit: u64,
+        /// Bits that there are.
+        bits: u32,
+    },
     /// The fault can never fire.
     #[error(
         "{0} would never fire: give nth=N, or probability=P (1 to 100) with interval, times or space as wished"

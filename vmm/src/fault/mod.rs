@@ -3,15 +3,17 @@
 //! The knobs are Linux's (Documentation/fault-injection/fault-injection.rst). The guest's
 //! allocators look at an attribute in the root page; the host fills it in while the guest stands
 //! at a doorbell, so arming a fault is itself a reproducible act. What fails in a device has an
-//! [`Injector`] in the device.
+//! [`Injector`] in the device. A bit that is turned over ([`BitflipSpec`]) is the host's own act.
 
 mod attr;
+mod bitflip;
 mod caller;
 mod error;
 mod inject;
 mod spec;
 
 pub use attr::{Injected, arm, read, seed};
+pub use bitflip::{BitflipSpec, is_bitflip};
 pub use caller::CallerFilter;
 pub use error::FaultError;
 pub use inject::Injector;

@@ -2,6 +2,7 @@
 
 use super::{
     FaultError,
+    bitflip::BITFLIP,
     caller::{self, CallerFilter},
 };
 use crate::nearest::nearest;
@@ -257,8 +258,8 @@ impl FromStr for FaultSpec {
             .find(|kind| kind.name() == name)
             .ok_or_else(|| FaultError::UnknownKind {
                 name: name.to_owned(),
-                nearest: nearest(name, names),
-                known: names.join(", "),
+                nearest: nearest(name, names.into_iter().chain([BITFLIP])),
+                known: format!("{}, {BITFLIP}", names.join(", ")),
             })?;
         let mut spec = Self::new(kind);
         let mut given: Vec<&'static str> = Vec::new();
@@ -356,7 +357,7 @@ mod tests {
         let error = |text: &str| text.parse::<FaultSpec>().unwrap_err().to_string();
         assert_eq!(
             error("fail_page_aloc,nth=1"),
-            "unknown fault 'fail_page_aloc', did you mean 'fail_page_alloc'?; known are: fail_page_alloc, failslab, swap_io"
+            "unknown fault 'fail_page_aloc', did you mean 'fail_page_alloc'?; known are: fail_page_alloc, failslab, swap_io, bitflip"
         );
         assert!(error("failslab,nht=1").contains("did you mean 'nth'?"));
         assert!(

@@ -9,6 +9,7 @@
 //! * [`decode`]: zones, free lists, slab caches and counters from raw memory.
 //! * [`proc`]: what was decoded, in the formats of Linux's /proc.
 //! * [`spaces`]: both views of each process, and what changed between two moments.
+//! * [`locate`]: where a named part of a structure is.
 //! * [`audit`]: what must hold of what was decoded.
 //! * [`audit_result`]: what every audit answers with.
 
@@ -17,6 +18,7 @@ pub mod audit_result;
 pub mod decode;
 mod hex;
 pub mod image;
+pub mod locate;
 pub mod pagetable;
 pub mod proc;
 pub mod report;

@@ -172,7 +172,38 @@ impl<'a> Human<'a> {
         Ok(())
     }
 
+    fn bitflips(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flips = &self.report.faults.bitflips;
+        if flips.is_empty() {
+            return Ok(());
+        }
+        let done = flips.iter().filter(|flip| flip.gpa.is_some()).count() as u64;
+        self.heading(
+            f,
+            "Bit flips",
+            &format!("{} {} turned over", grouped(done), plural(done, "bit")),
+        )?;
+        for flip in flips {
+            let event = grouped(flip.event);
+            match (&flip.gpa, &flip.reason) {
+                (Some(gpa), _) => writeln!(
+                    f,
+                    "  event {event}: {gpa} {:#04x} -> {:#04x}",
+                    flip.before, flip.after
+                )?,
+                (None, reason) => writeln!(
+                    f,
+                    "  event {event}: not done, {}",
+                    reason.as_deref().unwrap_or("nobody knows why")
+                )?,
+            }
+            writeln!(f, "    {}", self.paint.faint(&flip.armed))?;
+        }
+        Ok(())
+    }
+
     pub(super) fn faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bitflips(f)?;
         let injectors = &self.report.faults.injectors;
         if injectors.is_empty() {
             return Ok(());

@@ -190,6 +190,26 @@ pub struct Pressure {
 pub struct Faults {
     /// One entry for each kind of fault that was armed.
     pub injectors: Vec<Injector>,
+    /// Bits that were turned over, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bitflips: Vec<Bitflip>,
+}
+
+/// A bit that was turned over, or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Bitflip {
+    /// As armed.
+    pub armed: String,
+    /// Event at which it was done.
+    pub event: u64,
+    /// Guest physical address of the byte, in hexadecimal; none if nothing was changed.
+    pub gpa: Option<String>,
+    /// The byte before.
+    pub before: u8,
+    /// The byte afterwards.
+    pub after: u8,
+    /// Why nothing was changed.
+    pub reason: Option<String>,
 }
 
 /// One kind of fault.

@@ -3,12 +3,13 @@
 use super::{
     RunConfig, RunError,
     agenda::{Action, Agenda},
-    plan,
+    flip, plan,
 };
 use crate::{
     fault::{self, FaultKind, FaultSpec, Injected, Injector},
     machine::{Machine, call_sites::SiteError},
     pressure::{PressureProfile, Sample},
+    report::Bitflip,
 };
 use pagelab_abi::{fault::CallSite, root::Root};
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
@@ -28,6 +29,8 @@ pub(super) struct Actions {
     sites: BTreeMap<String, Vec<CallSite>>,
     /// Every fault that was armed, in order.
     pub(super) armed: Vec<FaultSpec>,
+    /// Every bit that was to be turned over.
+    pub(super) flips: Vec<Bitflip>,
     /// The profile that was followed.
     pub(super) profile: Option<PressureProfile>,
     /// Requested beside achieved.
@@ -50,6 +53,7 @@ impl Actions {
             seed: config.seed,
             sites: plan::call_sites(config)?,
             armed: Vec::new(),
+            flips: Vec::new(),
             profile: None,
             samples: Vec::new(),
             requested: 0,
@@ -107,6 +111,7 @@ impl Actions {
                 self.armed.push(spec.clone());
                 self.arm(machine, spec)?;
             }
+            Action::Flip(spec) => self.flips.push(flip::flip(machine, spec, now)?),
             // These are the run's own.
             Action::Audit | Action::Since | Action::End => {}
         }

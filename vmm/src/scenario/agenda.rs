@@ -1,6 +1,6 @@
 //! What the host will do, by the event at which it will do it.
 
-use crate::fault::FaultSpec;
+use crate::fault::{BitflipSpec, FaultSpec};
 use std::collections::BTreeMap;
 
 /// One act upon the guest.
@@ -14,6 +14,8 @@ pub(super) enum Action {
     Sample,
     /// Let allocations fail.
     Arm(FaultSpec),
+    /// Turn a bit over.
+    Flip(BitflipSpec),
     /// Make all audits, and again after twice as many events.
     Audit,
     /// Take the first of two moments.

@@ -2,7 +2,7 @@
 
 use super::StopAt;
 use crate::{
-    fault::FaultSpec,
+    fault::{BitflipSpec, FaultSpec},
     inspect::{proc::TaskView, spaces::ProcessView},
     machine::DiskSource,
     nearest::nearest,
@@ -39,6 +39,8 @@ pub struct RunConfig {
     pub pressure: Option<PressureProfile>,
     /// Failing allocations; empty for what the workload brings along.
     pub faults: Vec<FaultSpec>,
+    /// Bits of the guest's memory that are turned over.
+    pub bitflips: Vec<BitflipSpec>,
     /// What to inspect at the end.
     pub inspect: Vec<Inspection>,
     /// Where to stop.
@@ -76,6 +78,7 @@ impl Default for RunConfig {
             seed: 1,
             pressure: None,
             faults: Vec::new(),
+            bitflips: Vec::new(),
             inspect: Vec::new(),
             stop_at: None,
             since: None,

@@ -2,13 +2,14 @@
 //!
 //! * [`RunConfig`]: all that decides a run. `plan`: what it means for machine and guest.
 //! * `run`: the loop from doorbell to doorbell. `agenda`, `actions`: what the host does, and when.
-//! * `turns`: how often a guest may ring. `observe`: what the host sees. `summary`: the report. [`view`]: texts as in Linux's /proc.
+//! * `flip`: bits turned over. `turns`: how often a guest may ring. `observe`: what the host sees. `summary`: the report. [`view`]: texts as in Linux's /proc.
 
 mod actions;
 mod agenda;
 mod config;
 mod ending;
 mod error;
+mod flip;
 mod observe;
 mod plan;
 mod run;

@@ -327,7 +327,10 @@ fn page_table(machine: &Machine) -> Result<report::PagetableReport, RunError> {
 }
 
 /// Lends the guest's memory and the address of its root page, if it has named one.
-fn with_memory<R>(machine: &Machine, look: impl FnOnce(&dyn PhysMem, u64) -> R) -> Option<R> {
+pub(super) fn with_memory<R>(
+    machine: &Machine,
+    look: impl FnOnce(&dyn PhysMem, u64) -> R,
+) -> Option<R> {
     let root = machine.root_page().ok()?.address();
     // SAFETY: the one vCPU has left KVM_RUN, and the devices work only inside of it.
     let memory = unsafe { LiveMemory::new(machine.memory()) };

@@ -134,6 +134,10 @@ impl Run<'_> {
             self.agenda
                 .add(spec.at.unwrap_or(now), Action::Arm(spec.clone()));
         }
+        for spec in &self.config.bitflips {
+            let event = spec.event.unwrap_or(now);
+            self.agenda.add(event, Action::Flip(*spec));
+        }
         if let Some(profile) = &self.config.pressure
             && !plan::has_pressure_phase(&self.config.workload)
         {

@@ -106,7 +106,12 @@ fn describe(config: &RunConfig, actions: &Actions) -> Config {
             .profile
             .as_ref()
             .map(|profile| profile.text().to_owned()),
-        faults: actions.armed.iter().map(ToString::to_string).collect(),
+        faults: actions
+            .armed
+            .iter()
+            .map(ToString::to_string)
+            .chain(config.bitflips.iter().map(ToString::to_string))
+            .collect(),
     }
 }
 
@@ -205,5 +210,8 @@ fn faults(machine: &Machine, root: &Root, actions: &Actions) -> Faults {
             }
         })
         .collect();
-    Faults { injectors }
+    Faults {
+        injectors,
+        bitflips: actions.flips.clone(),
+    }
 }
