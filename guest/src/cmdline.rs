@@ -6,12 +6,14 @@ use log::LevelFilter;
 use pagelab_abi::{
     platform::{
         CMDLINE_CPU, CMDLINE_DOORBELL, CMDLINE_FAIL_PAGE_ALLOC, CMDLINE_FAILSLAB, CMDLINE_LOGLEVEL,
-        CMDLINE_PRESSURE, CMDLINE_SEED, CMDLINE_SLAB_DEBUG, CMDLINE_SWAP, CMDLINE_VIEWS,
-        CMDLINE_VIRTIO_MMIO, CMDLINE_WORKLOAD, CMDLINE_ZONE_LIMITS, CMDLINE_ZONES,
+        CMDLINE_PRESSURE, CMDLINE_SEED, CMDLINE_SLAB_DEBUG, CMDLINE_SWAP,
+        CMDLINE_TRANSPARENT_HUGEPAGE, CMDLINE_VIEWS, CMDLINE_VIRTIO_MMIO, CMDLINE_WORKLOAD,
+        CMDLINE_ZONE_LIMITS, CMDLINE_ZONES,
     },
     program::CMDLINE_INIT,
     zone::ZoneModel,
 };
+use pagelab_mm::user_mm::ThpEnabled;
 
 /// Devices that a command line may announce; the others are left alone.
 pub(crate) const MAX_DEVICES: usize = 8;
@@ -54,6 +56,8 @@ pub(crate) struct Cmdline<'a> {
     pub(crate) failslab: Option<FaultKnobs>,
     /// Whether CPUID tells programs the same on every host.
     pub(crate) fixed_cpu: bool,
+    /// Which memory of programs may come in huge pages.
+    pub(crate) thp: ThpEnabled,
     pub(crate) doorbell: bool,
     pub(crate) views: bool,
     pub(crate) pressure: bool,
@@ -93,6 +97,7 @@ impl<'a> Cmdline<'a> {
             fail_page_alloc: None,
             failslab: None,
             fixed_cpu: true,
+            thp: ThpEnabled::default(),
             doorbell: false,
             views: false,
             pressure: false,
@@ -161,6 +166,11 @@ impl<'a> Cmdline<'a> {
                     "host" => false,
                     _ => return Err(bad(CMDLINE_CPU, "baseline or host")),
                 };
+            }
+            CMDLINE_TRANSPARENT_HUGEPAGE => {
+                let wanted = bad(CMDLINE_TRANSPARENT_HUGEPAGE, "always, madvise or never");
+                let found = ThpEnabled::ALL.into_iter().find(|it| it.name() == value);
+                self.thp = found.ok_or(wanted)?;
             }
             CMDLINE_DOORBELL => self.doorbell = true,
             CMDLINE_VIEWS => self.views = true,

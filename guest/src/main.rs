@@ -62,6 +62,7 @@ fn kernel_main(mm: &'static Memory, cmdline: &Cmdline<'_>) -> ! {
             .store(cmdline.pressure.into(), Relaxed);
     }
     root::arm_faults(cmdline);
+    mm.set_thp_enabled(cmdline.thp);
     let devices = cmdline.devices();
     let windows = || paging::device_windows(devices.iter().map(|device| device.window.clone()));
     balloon::probe(devices, windows());

@@ -5,7 +5,8 @@
 //!
 //! A frame of a program has as many references as page-table entries that hold it (present ones and
 //! those with [`crate::pte::PTE_PROTNONE`]; those with [`crate::pte::PTE_SPECIAL`] hold none), and one
-//! more if it is in the page cache. Its descriptor's `mapcount` counts the entries alone, and its
+//! more if it is in the page cache or in the swap cache. A large entry is an entry for each of its 512
+//! frames, which are single pages. Its descriptor's `mapcount` counts the entries alone, and its
 //! `mapping` is that of [`crate::page::Page::mapping`]. While the memory manager works on a frame, it may
 //! have one reference more; the event clock can stand still at such a moment.
 
@@ -66,7 +67,8 @@ pub struct MmStruct {
     pub rss: [AtomicU64; NR_RSS_STATS],
     /// Largest sum of resident pages that a change of it has seen.
     pub hiwater_rss: AtomicU64,
-    /// Page-table nodes, the top-level one included.
+    /// Page-table nodes: the top-level one, and one for each large entry that is set aside for its
+    /// split, included.
     pub pgtables: AtomicU64,
     /// First address of the heap.
     pub start_brk: AtomicU64,

@@ -66,6 +66,10 @@ pub const CMDLINE_SEED: &str = "seed";
 /// `cpu=host`; absent means baseline.
 pub const CMDLINE_CPU: &str = "cpu";
 
+/// Command line key: which memory of programs may come in huge pages, `transparent_hugepage=always`,
+/// `madvise` or `never`, as Linux has it; absent means madvise.
+pub const CMDLINE_TRANSPARENT_HUGEPAGE: &str = "transparent_hugepage";
+
 /// Command line key: log level on the serial console, `loglevel=info`.
 pub const CMDLINE_LOGLEVEL: &str = "loglevel";
 

@@ -73,6 +73,12 @@ pub enum VmEvent {
     UnevictablePgsRescued,
     /// Processes that the OOM killer killed.
     OomKill,
+    /// Huge pages mapped by a fault.
+    ThpFaultAlloc,
+    /// Faults that could have had a huge page, but there was none.
+    ThpFaultFallback,
+    /// Large page-table entries that were split.
+    ThpSplitPmd,
     /// Pages that went into the balloon.
     BalloonInflate,
     /// Pages that came back from the balloon.
@@ -94,7 +100,7 @@ pub enum VmEvent {
 }
 
 /// Number of [`VmEvent`]s.
-pub const NR_VM_EVENTS: usize = 43;
+pub const NR_VM_EVENTS: usize = 46;
 
 impl VmEvent {
     /// All, in the order of their numbers, which is that of their lines.
@@ -133,6 +139,9 @@ impl VmEvent {
         Self::UnevictablePgsCulled,
         Self::UnevictablePgsRescued,
         Self::OomKill,
+        Self::ThpFaultAlloc,
+        Self::ThpFaultFallback,
+        Self::ThpSplitPmd,
         Self::BalloonInflate,
         Self::BalloonDeflate,
         Self::PcpRefill,
@@ -181,6 +190,9 @@ impl VmEvent {
             Self::UnevictablePgsCulled => "unevictable_pgs_culled",
             Self::UnevictablePgsRescued => "unevictable_pgs_rescued",
             Self::OomKill => "oom_kill",
+            Self::ThpFaultAlloc => "thp_fault_alloc",
+            Self::ThpFaultFallback => "thp_fault_fallback",
+            Self::ThpSplitPmd => "thp_split_pmd",
             Self::BalloonInflate => "balloon_inflate",
             Self::BalloonDeflate => "balloon_deflate",
             Self::PcpRefill => "pcp_refill",
@@ -214,6 +226,9 @@ pub enum NodeStat {
     FilePages,
     /// Pages of shared memory; [`Self::FilePages`] counts them as well.
     Shmem,
+    /// Large page-table entries, each for 2 MiB of anonymous memory. Linux counts the memory once, however
+    /// many programs map it so.
+    AnonThps,
     /// KiB in kernel stacks.
     KernelStack,
     /// Pages that are page tables.
@@ -229,7 +244,7 @@ pub enum NodeStat {
 }
 
 /// Number of [`NodeStat`]s.
-pub const NR_NODE_STATS: usize = 14;
+pub const NR_NODE_STATS: usize = 15;
 
 impl NodeStat {
     /// All, in the order of their numbers.
@@ -242,6 +257,7 @@ impl NodeStat {
         Self::FileMapped,
         Self::FilePages,
         Self::Shmem,
+        Self::AnonThps,
         Self::KernelStack,
         Self::PageTablePages,
         Self::FileDirty,
@@ -261,6 +277,7 @@ impl NodeStat {
             Self::FileMapped => "nr_mapped",
             Self::FilePages => "nr_file_pages",
             Self::Shmem => "nr_shmem",
+            Self::AnonThps => "nr_anon_transparent_hugepages",
             Self::KernelStack => "nr_kernel_stack",
             Self::PageTablePages => "nr_page_table_pages",
             Self::FileDirty => "nr_dirty",

@@ -7,13 +7,16 @@ use crate::{
     memmap::{self, MemMap},
     page_cache::{PageCache, StoreTable},
     shrinker::ShrinkerTable,
-    user_mm::Vm,
+    user_mm::{ThpEnabled, Vm},
     zone::{REQUESTS, Request},
 };
-use core::{ptr::NonNull, sync::atomic::Ordering::Relaxed};
+use core::{
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
 use pagelab_abi::{
     mm::MmState,
-    page::{Page, PageFlags, block_pages, flags_of, order_of},
+    page::{ORDER_MASK, Page, PageFlags, block_pages, flags_of, order_of},
     percpu::{MAX_CPUS, PerCpu},
     root::MmLayout,
     vmstat::{NodeStat, VmEvent},
@@ -36,6 +39,8 @@ pub struct Mm<M: Machine + 'static> {
     pub(crate) page_cache: Once<PageCache>,
     pub(crate) stores: StoreTable<M>,
     pub(crate) swap: spin::Once<crate::swap::Swap>,
+    /// Number of the [`ThpEnabled`].
+    pub(crate) thp: AtomicU32,
 }
 
 /// A block of frames that share a state.
@@ -159,6 +164,38 @@ impl<M: Machine + 'static> Mm<M> {
         upper.refcount.store(1, Relaxed);
         upper.flags.store(half, Relaxed);
         self.map.page(pfn.0).flags.store(half, Relaxed);
+    }
+
+    /// Makes an allocated block, of an order up to 9, into single pages of the same owner, each with a
+    /// reference count of 1 (Linux: `split_page`).
+    ///
+    /// # Panics
+    /// If it is not such a block, or a compound page.
+    pub(crate) fn split_to_pages(&self, pfn: Pfn, order: Order) {
+        let word = self.map.word(pfn.0).unwrap_or(0);
+        assert!(
+            flags_of(word) == PageFlags::ALLOCATED && order_of(word) == order.get(),
+            "bad split: pfn {pfn}, order {order}: {:?}, order {}",
+            flags_of(word),
+            order_of(word)
+        );
+        self.map.touch(pfn.0);
+        for frame in pfn.0..pfn.0 + order.pages() {
+            let page = self.map.page(frame);
+            page.refcount.store(1, Relaxed);
+            page.flags.store(word & !ORDER_MASK, Relaxed);
+        }
+    }
+
+    /// Which areas get huge pages.
+    pub fn thp_enabled(&self) -> ThpEnabled {
+        let number = self.thp.load(Relaxed) as usize;
+        ThpEnabled::ALL.get(number).copied().unwrap_or_default()
+    }
+
+    /// Changes that; what is there stays as it is.
+    pub fn set_thp_enabled(&self, enabled: ThpEnabled) {
+        self.thp.store(enabled as u32, Relaxed);
     }
 
     /// Marks another CPU as using the memory manager, for what is shown of it. The boot CPU is

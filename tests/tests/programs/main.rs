@@ -43,5 +43,6 @@ mod sources;
 mod stop;
 mod swap;
 mod system;
+mod thp;
 
 use compare::{Build, SMALL, alike_as, alike_in, alike_on, guest, programs};

@@ -4,7 +4,7 @@ use crate::{
     fault::{BitflipSpec, FaultError, FaultSpec, is_bitflip},
     machine::DiskSource,
     program::{ExtraFile, Variable},
-    scenario::{Cpu, Inspection, StopAt, ZoneLimits, ZoneModel},
+    scenario::{Cpu, Inspection, StopAt, TransparentHugepage, ZoneLimits, ZoneModel},
     size::ByteSize,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -91,6 +91,10 @@ pub(super) struct RunArguments {
     /// same run), or host.
     #[arg(long, value_name = "CPU", default_value = "baseline")]
     pub(super) cpu: Cpu,
+    /// Which memory of a program may come in huge pages: always (all), madvise (what it says so of),
+    /// never.
+    #[arg(long, value_name = "WHEN", default_value = "madvise")]
+    pub(super) transparent_hugepage: TransparentHugepage,
     /// Zone model: DMA/NORMAL/HIGHMEM or DMA/DMA32/NORMAL/MOVABLE.
     #[arg(long, value_name = "MODEL", default_value = "classic")]
     pub(super) zones: ZoneModel,

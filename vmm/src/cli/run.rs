@@ -86,6 +86,7 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
     Ok(RunConfig {
         memory: arguments.memory,
         cpu: arguments.cpu,
+        transparent_hugepage: arguments.transparent_hugepage,
         zones: arguments.zones,
         zone_limits: arguments.zone_limits,
         workload,

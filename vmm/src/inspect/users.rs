@@ -80,11 +80,10 @@ impl Users {
             .collect();
         let mut frames: BTreeMap<u32, Holders> = BTreeMap::new();
         for page in spaces.iter().flat_map(|space| &space.pages.pages) {
-            if let Some(pfn) = page
-                .pfn()
-                .filter(|_| page.holds_page() && !page.is_special())
-            {
-                frames.entry(pfn).or_default().entries += 1;
+            if page.holds_page() && !page.is_special() {
+                for pfn in page.pfns() {
+                    frames.entry(pfn).or_default().entries += 1;
+                }
             }
         }
         for (_, pfn) in files.iter().flat_map(|file| &file.cached.pages) {
@@ -135,6 +134,14 @@ impl Space {
     pub(in crate::inspect) fn area(&self, va: u64) -> Option<&Area> {
         let above = self.areas.partition_point(|area| area.end <= va);
         self.areas.get(above).filter(|area| area.contains(va))
+    }
+
+    /// Large entries.
+    pub(in crate::inspect) fn large(&self) -> u64 {
+        let pages = self.pages.pages.iter();
+        pages
+            .filter(|page| page.holds_page() && page.frames() > 1)
+            .count() as u64
     }
 
     /// Entries that hold a page, with their areas.

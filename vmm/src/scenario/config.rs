@@ -1,6 +1,6 @@
 //! What a run is made of: machine, workload, seed and the actions on it.
 
-use super::StopAt;
+use super::{StopAt, TransparentHugepage};
 use crate::{
     fault::{BitflipSpec, FaultSpec},
     inspect::{proc::TaskView, spaces::ProcessView},
@@ -31,6 +31,8 @@ pub struct RunConfig {
     pub program: Option<Program>,
     /// Whether what the program writes goes to this process's own standard streams as well.
     pub forward: bool,
+    /// Which memory of programs may come in huge pages.
+    pub transparent_hugepage: TransparentHugepage,
     /// A disk to swap to; none for no swap.
     pub swap: Option<DiskSource>,
     /// Seed of everything random.
@@ -69,6 +71,7 @@ impl Default for RunConfig {
         Self {
             memory: ByteSize(1 << 30),
             cpu: Cpu::Baseline,
+            transparent_hugepage: TransparentHugepage::default(),
             zones: ZoneModel::Classic,
             zone_limits: None,
             workload: "default".to_owned(),

@@ -2,7 +2,9 @@
 //!
 //! * [`RunConfig`]: all that decides a run. `plan`: what it means for machine and guest.
 //! * `run`: the loop from doorbell to doorbell. `agenda`, `actions`: what the host does, and when.
-//! * `flip`: bits turned over. `turns`: how often a guest may ring. `observe`: what the host sees. `summary`: the report. [`view`]: texts as in Linux's /proc.
+//! * `flip`: bits turned over. `turns`: how often a guest may ring. `observe`: what the host sees.
+//! * `summary`: the report. [`TransparentHugepage`]: the guest's huge pages. [`view`]: texts as in
+//!   Linux's /proc.
 
 mod actions;
 mod agenda;
@@ -15,6 +17,7 @@ mod plan;
 mod run;
 mod stop;
 mod summary;
+mod thp;
 mod turns;
 mod view;
 
@@ -22,4 +25,5 @@ pub use config::{ConfigError, Cpu, Inspection, RunConfig, ZoneLimits, ZoneModel}
 pub use error::RunError;
 pub use run::run;
 pub use stop::{StopAt, StopError};
+pub use thp::TransparentHugepage;
 pub use view::{Since, devices, process_view, task_view, view};

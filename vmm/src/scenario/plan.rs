@@ -88,6 +88,8 @@ fn cmdline(config: &RunConfig) -> String {
     if let Some(program) = &config.program {
         words.push(format!("{CMDLINE_INIT}={}", program.guest_path()));
         words.push(format!("{}={}", platform::CMDLINE_CPU, config.cpu.name()));
+        let thp = config.transparent_hugepage.name();
+        words.push(format!("{}={thp}", platform::CMDLINE_TRANSPARENT_HUGEPAGE));
     }
     if let Some(letters) = &config.slab_debug {
         words.push(format!("{}={letters}", platform::CMDLINE_SLAB_DEBUG));

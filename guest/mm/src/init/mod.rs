@@ -13,10 +13,11 @@ use crate::{
     machine::Machine,
     memblock::{Memblock, MemblockError},
     shrinker::ShrinkerTable,
+    user_mm::ThpEnabled,
     zone::{ZoneConfig, request_table, watermark},
 };
 use core::fmt;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use pagelab_abi::{PAGE_SHIFT, mm::MmState, root::MmLayout};
 
 /// What [`Mm::init`] is to make.
@@ -115,6 +116,7 @@ impl<M: Machine + 'static> Mm<M> {
             page_cache: spin::Once::new(),
             stores: crate::page_cache::StoreTable::new(),
             swap: spin::Once::new(),
+            thp: AtomicU32::new(ThpEnabled::default() as u32),
         })
     }
 }

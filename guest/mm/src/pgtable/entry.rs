@@ -1,10 +1,12 @@
 //! One entry of a page table.
 
+use super::NODE_ENTRIES;
 use crate::{Pfn, swap::SwapEntry};
 use pagelab_abi::{
+    PAGE_SHIFT,
     pte::{
-        PTE_ACCESSED, PTE_ADDRESS, PTE_DIRTY, PTE_NX, PTE_PRESENT, PTE_PROTNONE, PTE_SPECIAL,
-        PTE_USER, PTE_WRITE,
+        PTE_ACCESSED, PTE_ADDRESS, PTE_DIRTY, PTE_LARGE, PTE_NX, PTE_PRESENT, PTE_PROTNONE,
+        PTE_SPECIAL, PTE_USER, PTE_WRITE,
     },
     vma::VmFlags,
 };
@@ -78,6 +80,12 @@ impl Pte {
         Self(self.0 & !PTE_WRITE)
     }
 
+    /// The 512 entries that say the same as a large one.
+    pub(crate) fn small(self) -> impl Iterator<Item = Self> {
+        let first = self.0 & !PTE_LARGE;
+        (0..NODE_ENTRIES as u64).map(move |page| Self(first + (page << PAGE_SHIFT)))
+    }
+
     /// Not used since.
     #[inline(always)]
     #[must_use]
@@ -96,7 +104,7 @@ impl Pte {
     /// area is writable; none becomes writable that was not, but in a shared area.
     #[must_use]
     pub(crate) const fn with_rights(self, flags: VmFlags) -> Self {
-        const KEPT: u64 = PTE_ADDRESS | PTE_ACCESSED | PTE_DIRTY | PTE_SPECIAL;
+        const KEPT: u64 = PTE_ADDRESS | PTE_ACCESSED | PTE_DIRTY | PTE_SPECIAL | PTE_LARGE;
         let mut rights = rights(flags);
         if self.is_writable() && flags.contains(VmFlags::WRITE) {
             rights |= PTE_WRITE;

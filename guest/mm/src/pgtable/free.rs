@@ -3,7 +3,7 @@
 use super::{PageTables, TOP_LEVEL, index, shift};
 use crate::{Pfn, machine::Machine, tlb::TlbGather};
 use core::{ops::Range, sync::atomic::Ordering::Relaxed};
-use pagelab_abi::pte::{PTE_ADDRESS, PTE_PRESENT};
+use pagelab_abi::pte::{PTE_ADDRESS, PTE_LARGE, PTE_PRESENT};
 
 impl<M: Machine + 'static> PageTables<'_, M> {
     /// Takes the nodes for `range`, whose entries are empty, out of the tables, as far as their
@@ -32,6 +32,8 @@ impl<M: Machine + 'static> PageTables<'_, M> {
             let entry = self.entry(node, index(base, level));
             let value = entry.load(Relaxed);
             if value & PTE_PRESENT != 0 {
+                // Large entries were split when what they map was taken away.
+                debug_assert_eq!(value & PTE_LARGE, 0);
                 let child = value & PTE_ADDRESS;
                 if level > 1 {
                     let part = range.start.max(base)..range.end.min(next);

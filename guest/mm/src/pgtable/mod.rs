@@ -5,17 +5,20 @@
 //!
 //! * `entry`: one entry.
 //! * `walk`: from an address to its entry.
+//! * `huge`: one entry for 2 MiB, and how it becomes many.
 //! * `free`: nodes that no area needs any more.
 
 mod entry;
 mod free;
+mod huge;
 mod walk;
 
 pub(crate) use entry::Pte;
+pub(crate) use huge::{HUGE_SIZE, Part};
 
 use crate::{AllocError, Mm, Order, Pfn, machine::Machine};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use pagelab_abi::{PAGE_SHIFT, gfp::Gfp, vmstat::NodeStat};
+use pagelab_abi::{PAGE_SHIFT, gfp::Gfp, page::NONE, vmstat::NodeStat};
 
 /// Binary logarithm of the entries in a node.
 const NODE_SHIFT: u32 = 9;
@@ -84,6 +87,8 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
         let pfn = self.mm.alloc_pages(Gfp::KERNEL, Order::ZERO)?;
         // SAFETY: the frame has just been allocated, from the direct map.
         unsafe { clear_entries(self.mm, pfn.phys(), 0) };
+        // No nodes are set aside for its large entries, as there are none.
+        self.mm.map.page(pfn.0).private.store(NONE, Relaxed);
         self.count_nodes(1);
         Ok(pfn.phys())
     }

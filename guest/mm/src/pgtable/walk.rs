@@ -4,13 +4,14 @@ use super::{PMD_SHIFT, PageTables, Pte, TOP_LEVEL, index, shift};
 use crate::{AllocError, Order, Pfn, machine::Machine};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use pagelab_abi::PAGE_SHIFT;
-use pagelab_abi::pte::{PTE_ACCESSED, PTE_ADDRESS, PTE_PRESENT, PTE_USER, PTE_WRITE};
+use pagelab_abi::pte::{PTE_ACCESSED, PTE_ADDRESS, PTE_LARGE, PTE_PRESENT, PTE_USER, PTE_WRITE};
 
 /// An entry that leads to another node. The last level decides about rights.
-const TABLE: u64 = PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED;
+pub(super) const TABLE: u64 = PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED;
 
 impl<'a, M: Machine + 'static> PageTables<'a, M> {
-    /// The last-level node for an address, or the level whose entry is missing.
+    /// The last-level node for an address, or the level whose entry is missing. A large entry is
+    /// split.
     #[inline(always)]
     fn last_node(&self, address: u64) -> Result<u64, u32> {
         let mut node = self.pgd;
@@ -19,9 +20,35 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
             if entry & PTE_PRESENT == 0 {
                 return Err(level);
             }
+            if level == 1 && entry & PTE_LARGE != 0 {
+                return Ok(self.split_huge(node, address));
+            }
             node = entry & PTE_ADDRESS;
         }
         Ok(node)
+    }
+
+    /// Whether there is a last-level node for an address, or a large entry.
+    pub(crate) fn has_node(&self, address: u64) -> bool {
+        self.lookup(address).is_some()
+    }
+
+    /// Where `for_each_node` would go on from an address: the next one, up to `end`, for which there is
+    /// a node or a large entry.
+    pub(super) fn next_present(&self, mut address: u64, end: u64) -> u64 {
+        while address < end {
+            let mut node = self.pgd;
+            let missing = [3, 2, 1].into_iter().find(|&level| {
+                let entry = self.entry(node, index(address, level)).load(Relaxed);
+                node = entry & PTE_ADDRESS;
+                entry & PTE_PRESENT == 0
+            });
+            match missing {
+                Some(level) => address = next_boundary(address, shift(level)),
+                None => return address,
+            }
+        }
+        end
     }
 
     /// The entry of an address, if there is a node for it.
@@ -34,7 +61,7 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
     /// What the entry of an address says.
     #[inline(always)]
     pub(crate) fn get(&self, address: u64) -> Pte {
-        Pte(self.walk(address).map_or(0, |entry| entry.load(Relaxed)))
+        self.lookup(address).map_or(Pte(0), |(_, pte)| pte)
     }
 
     /// The entry of an address. Nodes that are missing are made.
@@ -45,7 +72,7 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
     pub(crate) fn walk_alloc(&self, address: u64) -> Result<&'a AtomicU64, AllocError> {
         let node = match self.last_node(address) {
             Ok(node) => node,
-            Err(_) => self.grow(address)?,
+            Err(_) => self.grow(address, 0)?,
         };
         Ok(self.entry(node, index(address, 0)))
     }
@@ -59,17 +86,17 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
     ) -> Result<&'a [AtomicU64], AllocError> {
         let node = match self.last_node(address) {
             Ok(node) => node,
-            Err(_) => self.grow(address)?,
+            Err(_) => self.grow(address, 0)?,
         };
         Ok(self.entries(node, index(address, 0), count))
     }
 
-    /// The last-level node for an address, made with those above it as far as they are missing.
+    /// The node of level `last` for an address, made with those above it as far as they are missing.
     #[inline(never)]
-    fn grow(&self, address: u64) -> Result<u64, AllocError> {
+    pub(super) fn grow(&self, address: u64, last: u32) -> Result<u64, AllocError> {
         let mut node = self.pgd;
         let mut first_new = None;
-        for level in (1..=TOP_LEVEL).rev() {
+        for level in (last + 1..=TOP_LEVEL).rev() {
             let entry = self.entry(node, index(address, level));
             let value = entry.load(Relaxed);
             node = if value & PTE_PRESENT != 0 {
@@ -140,6 +167,6 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
 
 /// The next multiple of a power of two.
 #[inline(always)]
-const fn next_boundary(address: u64, shift: u32) -> u64 {
+pub(super) const fn next_boundary(address: u64, shift: u32) -> u64 {
     ((address >> shift) + 1) << shift
 }

@@ -8,6 +8,7 @@ use core::{
 use pagelab_abi::{
     PAGE_SIZE,
     lru::LruList,
+    page::PAGEBLOCK_ORDER,
     vmstat::NodeStat,
     zone::{WMARK_HIGH, WMARK_LOW, Zone, ZoneKind},
 };
@@ -62,6 +63,10 @@ pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result 
     write_kib(out, "KernelStack:", pages(NodeStat::KernelStack))?;
     let mut line = |name: &str, pages: u64| write_kib(out, name, pages * (PAGE_SIZE >> 10));
     line("PageTables:", pages(NodeStat::PageTablePages))?;
+    line(
+        "AnonHugePages:",
+        pages(NodeStat::AnonThps) << PAGEBLOCK_ORDER,
+    )?;
     line("Balloon:", mm.balloon_pages())
 }
 

@@ -88,12 +88,11 @@ impl<M: Machine + 'static> UserMm<M> {
             Access::Read | Access::Exec => (PTE_PRESENT, PTE_ACCESSED),
         };
         loop {
-            if let Some(entry) = self.tables().walk(at) {
-                let pte = crate::pgtable::Pte(entry.load(Relaxed));
-                if pte.0 & right == right {
-                    entry.store(pte.0 | mark, Relaxed);
-                    return Ok(pte.pfn());
-                }
+            if let Some((entry, pte)) = self.tables().lookup(at)
+                && pte.0 & right == right
+            {
+                entry.store(entry.load(Relaxed) | mark, Relaxed);
+                return Ok(pte.pfn());
             }
             self.fault_in(at, access)?;
         }

@@ -14,6 +14,10 @@ impl<M: Machine + 'static> UserMm<M> {
         area: &Area,
         pte: Pte,
     ) -> Result<(), FaultSignal> {
+        if self.reuse_huge(page) {
+            return Ok(());
+        }
+        // From here on it is about one page: if its entry is large it is split.
         let is_shared = area.flags.contains(VmFlags::SHARED);
         if is_shared && !self.file_mkwrite(page, area, pte)? {
             return Ok(());

@@ -65,7 +65,8 @@ impl<M: Machine + 'static> UserMm<M> {
         }
         add(&self.mm_struct().min_flt, 1);
         let page = addr & !(PAGE_SIZE - 1);
-        let pte = self.tables().get(page);
+        let found = self.tables().lookup(page);
+        let pte = found.map_or(Pte(0), |(_, pte)| pte);
         if pte.is_none() {
             return match area.backing {
                 Backing::Anonymous { .. } => self.anonymous_fault(page, &area, access),
@@ -82,7 +83,10 @@ impl<M: Machine + 'static> UserMm<M> {
             return self.write_protect_fault(page, &area, pte);
         }
         // It is there already: the CPU had something older in mind.
-        self.replace(page, Pte(pte.0 | PTE_ACCESSED | dirty(access)));
+        if let Some((entry, _)) = found {
+            entry.fetch_or(PTE_ACCESSED | dirty(access), Relaxed);
+        }
+        self.mm.machine.flush_tlb_page(page);
         Ok(())
     }
 
@@ -97,6 +101,9 @@ impl<M: Machine + 'static> UserMm<M> {
             let entry = self.tables().walk_alloc(page)?;
             let pte = Pte::new(self.vm.zero_pfn, area.flags).read_only().special();
             entry.store(pte.0, Relaxed);
+            return Ok(());
+        }
+        if self.huge_fault(page, area) {
             return Ok(());
         }
         let pfn = self.alloc_user_page()?;

@@ -2,7 +2,13 @@
 //! `copy_page_range`).
 
 use super::UserMm;
-use crate::{AllocError, machine::Machine, pgtable::Pte, tlb::TlbGather, vma::Area};
+use crate::{
+    AllocError,
+    machine::Machine,
+    pgtable::{Part, Pte},
+    tlb::TlbGather,
+    vma::Area,
+};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use pagelab_abi::{
     PAGE_SHIFT,
@@ -73,34 +79,46 @@ impl<M: Machine + 'static> UserMm<M> {
         child: &Self,
         gather: &mut TlbGather<'_, M>,
     ) -> Result<(), AllocError> {
-        let mut result = Ok(());
+        // What was copied before an error is the child's, which gives it back.
+        let (mut copied, mut result) = (Copied::default(), Ok(()));
         self.tables()
-            .for_each_node(area.start, area.end, |address, entries| {
-                let Some(first) = entries.iter().position(|e| e.load(Relaxed) != 0) else {
-                    return;
-                };
+            .for_each_part(area.start, area.end, |address, part| {
                 if result.is_err() {
                     return;
                 }
-                let from = address + ((first as u64) << PAGE_SHIFT);
-                let entries = &entries[first..];
-                match child.tables().walk_alloc_many(from, entries.len()) {
-                    Ok(copies) => {
-                        // What was copied before an error is the child's, which gives it back.
-                        let mut copied = Copied::default();
-                        result = self.copy_entries(from, entries, copies, &mut copied, gather);
-                        child.add_rss(RssStat::Anon, copied.anon);
-                        if copied.other != 0 {
-                            child.add_rss(self.file_rss(area), copied.other);
-                        }
-                        if copied.swapped != 0 {
-                            child.add_rss(RssStat::Swap, copied.swapped);
-                        }
+                result = match part {
+                    Part::Node(entries) => {
+                        self.copy_node(address, entries, child, &mut copied, gather)
                     }
-                    Err(error) => result = Err(error),
-                }
+                    Part::Huge(entry) => self.copy_huge(address, entry, child, &mut copied, gather),
+                };
             });
+        child.add_rss(RssStat::Anon, copied.anon);
+        if copied.other != 0 {
+            child.add_rss(self.file_rss(area), copied.other);
+        }
+        if copied.swapped != 0 {
+            child.add_rss(RssStat::Swap, copied.swapped);
+        }
         result
+    }
+
+    /// Makes a child's node for entries, if any is not empty, and copies them.
+    pub(super) fn copy_node(
+        &self,
+        address: u64,
+        entries: &[AtomicU64],
+        child: &Self,
+        copied: &mut Copied,
+        gather: &mut TlbGather<'_, M>,
+    ) -> Result<(), AllocError> {
+        let Some(first) = entries.iter().position(|e| e.load(Relaxed) != 0) else {
+            return Ok(());
+        };
+        let from = address + ((first as u64) << PAGE_SHIFT);
+        let entries = &entries[first..];
+        let copies = child.tables().walk_alloc_many(from, entries.len())?;
+        self.copy_entries(from, entries, copies, copied, gather)
     }
 
     /// Copies entries of one node, and counts them.
@@ -155,9 +173,9 @@ impl<M: Machine + 'static> UserMm<M> {
 
 /// Entries that a child has got.
 #[derive(Default)]
-struct Copied {
+pub(super) struct Copied {
     /// For anonymous pages.
-    anon: i64,
+    pub(super) anon: i64,
     /// For others.
     other: i64,
     /// For what is in swap.

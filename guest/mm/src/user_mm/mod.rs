@@ -12,7 +12,8 @@
 //!   `mkclean`: they are to be written.
 //! * `access`: the kernel loads and stores for a system call.
 //! * `zap`: pages go. `swap_out`: pages go to swap; `swap_in`: they come back.
-//! * `rmap`: from a page to who maps it. `reap`: all pages at once, for want of memory.
+//! * `rmap`: from a page to who maps it. `reap`: all pages at once, for want of memory. `thp`: 2 MiB at
+//!   once.
 //!
 //! Errors are those of Linux's system calls. Whatever fails for want of memory leaves the address
 //! space as it was, unless a function says otherwise.
@@ -57,6 +58,7 @@ mod swap_out;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod thp;
 mod truncate;
 mod vm;
 mod zap;
@@ -65,6 +67,7 @@ pub use maps::NameOf;
 pub use request::{FileMapping, MmapRequest};
 pub use signal::{Access, Fault, FaultSignal};
 pub use stats::Stats;
+pub use thp::ThpEnabled;
 pub(crate) use vm::Vm;
 
 use crate::{Mm, machine::Machine, pgtable::PageTables, vma::VmaCache, vma::VmaTree};

@@ -4,7 +4,12 @@ use super::{
     UserMm,
     mmap::{is_accountable, prot_flags},
 };
-use crate::{machine::Machine, pgtable::Pte, tlb::TlbGather, vma::Area};
+use crate::{
+    machine::Machine,
+    pgtable::{HUGE_SIZE, Part, Pte},
+    tlb::TlbGather,
+    vma::Area,
+};
 use core::{ops::Range, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{PAGE_SHIFT, PAGE_SIZE, errno::Errno, mman::Prot, vma::VmFlags};
 
@@ -90,24 +95,37 @@ impl<M: Machine + 'static> UserMm<M> {
     /// was not.
     fn change_entries(&self, range: Range<u64>, flags: VmFlags, notify: bool) {
         let mut gather = TlbGather::new(self.mm);
-        self.tables()
-            .for_each_node(range.start, range.end, |address, entries| {
-                for (page, entry) in entries.iter().enumerate() {
+        let tables = self.tables();
+        let closed = !flags.intersects(RIGHTS);
+        tables.for_each_part(range.start, range.end, |address, part| {
+            // A large entry is always present.
+            let entries = match part {
+                Part::Node(entries) => entries,
+                Part::Huge(_) if closed => tables.split(address),
+                Part::Huge(entry) => {
                     let pte = Pte(entry.load(Relaxed));
-                    // What is in swap gets the rights of its area when it comes back.
-                    if !pte.holds_page() {
-                        continue;
-                    }
-                    let mut new = pte.with_rights(flags);
-                    if notify && !pte.is_writable() {
-                        new = new.read_only();
-                    }
-                    if new != pte {
-                        entry.store(new.0, Relaxed);
-                        gather.change(address + ((page as u64) << PAGE_SHIFT));
-                    }
+                    entry.store(pte.with_rights(flags).0, Relaxed);
+                    gather.change(address);
+                    gather.change(address + HUGE_SIZE - PAGE_SIZE);
+                    return;
                 }
-            });
+            };
+            for (page, entry) in entries.iter().enumerate() {
+                let pte = Pte(entry.load(Relaxed));
+                // What is in swap gets the rights of its area when it comes back.
+                if !pte.holds_page() {
+                    continue;
+                }
+                let mut new = pte.with_rights(flags);
+                if notify && !pte.is_writable() {
+                    new = new.read_only();
+                }
+                if new != pte {
+                    entry.store(new.0, Relaxed);
+                    gather.change(address + ((page as u64) << PAGE_SHIFT));
+                }
+            }
+        });
         gather.finish();
     }
 }

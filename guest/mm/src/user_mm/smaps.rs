@@ -1,13 +1,18 @@
 //! /proc/PID/smaps (Linux fs/proc/task_mmu.c: `show_smap`).
 
 use super::{UserMm, maps::NameOf};
-use crate::{machine::Machine, pgtable::Pte, swap::SwapEntry, vma::Area};
+use crate::{
+    machine::Machine,
+    pgtable::{HUGE_SIZE, Part, Pte},
+    swap::SwapEntry,
+    vma::Area,
+};
 use core::{
     fmt::{self, Write},
     sync::atomic::Ordering::Relaxed,
 };
 use pagelab_abi::{
-    PAGE_SIZE,
+    PAGE_SHIFT, PAGE_SIZE,
     page::MAPPING_ANON,
     pte::{PTE_ACCESSED, PTE_DIRTY},
     vma::VmFlags,
@@ -57,6 +62,7 @@ struct Amounts {
     private: [u64; 2],
     referenced: u64,
     anonymous: u64,
+    anon_huge: u64,
     swap: u64,
     swap_pss: u64,
 }
@@ -81,9 +87,17 @@ impl<M: Machine + 'static> UserMm<M> {
     fn amounts(&self, area: &Area) -> Amounts {
         let mut amounts = Amounts::default();
         self.tables()
-            .for_each_node(area.start, area.end, |_, entries| {
-                for entry in entries {
-                    self.add_amounts(&mut amounts, Pte(entry.load(Relaxed)));
+            .for_each_part(area.start, area.end, |_, part| match part {
+                Part::Node(entries) => {
+                    for entry in entries {
+                        self.add_amounts(&mut amounts, Pte(entry.load(Relaxed)));
+                    }
+                }
+                Part::Huge(entry) => {
+                    amounts.anon_huge += HUGE_SIZE >> PAGE_SHIFT;
+                    for pte in Pte(entry.load(Relaxed)).small() {
+                        self.add_amounts(&mut amounts, pte);
+                    }
                 }
             });
         amounts
@@ -138,7 +152,7 @@ impl Amounts {
             ("Anonymous:", self.anonymous * PAGE_KIB),
             ("KSM:", 0),
             ("LazyFree:", 0),
-            ("AnonHugePages:", 0),
+            ("AnonHugePages:", self.anon_huge * PAGE_KIB),
             ("ShmemPmdMapped:", 0),
             ("FilePmdMapped:", 0),
             ("Shared_Hugetlb:", 0),

@@ -18,28 +18,27 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
             if !write || area.is_none_or(|area| area.flags.contains(VmFlags::SHARED)) {
                 continue;
             }
-            let pfn = page.pfn();
-            let holders = pfn.and_then(|pfn| users.frames.get(&pfn)).copied();
-            let holders = holders.unwrap_or_default();
-            let shared = if page.is_special() || pfn == guest.snapshot.zero_pfn() {
-                "the page of zeros".to_owned()
-            } else if holders.slots > 0 {
-                "in the page cache".to_owned()
-            } else if holders.swap > 0 {
-                "in the swap cache".to_owned()
-            } else if holders.entries > 1 {
-                format!("held by {} entries", holders.entries)
-            } else {
-                continue;
-            };
-            findings.add(|| {
-                format!(
-                    "{}: the private page at {:#x} can be written, and its frame {:#x} is {shared}",
-                    space.name,
-                    page.va(),
-                    pfn.unwrap_or_default()
-                )
-            });
+            for pfn in page.pfns() {
+                let holders = users.frames.get(&pfn).copied().unwrap_or_default();
+                let shared = if page.is_special() || Some(pfn) == guest.snapshot.zero_pfn() {
+                    "the page of zeros".to_owned()
+                } else if holders.slots > 0 {
+                    "in the page cache".to_owned()
+                } else if holders.swap > 0 {
+                    "in the swap cache".to_owned()
+                } else if holders.entries > 1 {
+                    format!("held by {} entries", holders.entries)
+                } else {
+                    continue;
+                };
+                findings.add(|| {
+                    format!(
+                        "{}: the private page at {:#x} can be written, and its frame {pfn:#x} is {shared}",
+                        space.name,
+                        page.va(),
+                    )
+                });
+            }
         }
     }
     users.incomplete().map_or(Ok(()), |why| Err(Skip(why)))

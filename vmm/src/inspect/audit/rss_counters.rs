@@ -3,6 +3,7 @@
 use pagelab_abi::{
     mm_struct::{NR_RSS_STATS, RssStat},
     vma::VmFlags,
+    vmstat::NodeStat,
 };
 
 use super::{Audit, Findings, Guest, Skip};
@@ -39,9 +40,19 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
         require("pages in areas", total_vm, pages(&|_| true));
         let locked = pages(&|area| area.flags.contains(VmFlags::LOCKED));
         require("pages in locked areas", locked_vm, locked);
-        require("page tables", pgtables, space.pages.tables.len() as u64);
+        // One is set aside for each large entry.
+        let tables = space.pages.tables.len() as u64 + space.large();
+        require("page tables", pgtables, tables);
     }
-    users.incomplete().map_or(Ok(()), |why| Err(Skip(why)))
+    if let Some(why) = users.incomplete() {
+        return Err(Skip(why));
+    }
+    let large: u64 = users.spaces.iter().map(Space::large).sum();
+    let counted = guest.snapshot.vmstat.node(NodeStat::AnonThps);
+    findings.require(counted == large, || {
+        format!("the guest counts {counted} large entries, and there are {large}")
+    });
+    Ok(())
 }
 
 /// Pages present, by kind, and those in swap.

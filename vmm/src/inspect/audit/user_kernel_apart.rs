@@ -38,9 +38,15 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
     }
     for space in &users.spaces {
         for (page, _) in space.held() {
-            if let Some(what) = what_else(guest, users, &tables, page) {
-                let (va, pfn) = (page.va(), page.pfn().unwrap_or(u32::MAX));
-                findings.add(|| format!("{}: frame {pfn:#x} at {va:#x} is {what}", space.name));
+            if page.pfn().is_none() {
+                let (name, va) = (&space.name, page.va());
+                findings.add(|| format!("{name}: the frame at {va:#x} is none of this machine"));
+            }
+            for pfn in page.pfns() {
+                if let Some(what) = what_else(guest, users, &tables, page, pfn) {
+                    let va = page.va();
+                    findings.add(|| format!("{}: frame {pfn:#x} at {va:#x} is {what}", space.name));
+                }
             }
         }
     }
@@ -54,16 +60,14 @@ fn owned(guest: &Guest<'_>, pfn: u32) -> Option<PageFlags> {
     Some(flags & of_interest).filter(|flags| flags.contains(PageFlags::ALLOCATED))
 }
 
-/// What the frame of a program's page is, if it is not a program's.
+/// What a frame of a program's page is, if it is not a program's.
 fn what_else(
     guest: &Guest<'_>,
     users: &Users,
     tables: &BTreeSet<u64>,
     page: &UserPage,
+    pfn: u32,
 ) -> Option<&'static str> {
-    let Some(pfn) = page.pfn() else {
-        return Some("no frame of this machine");
-    };
     if Some(pfn) == guest.snapshot.zero_pfn() {
         return (!page.is_special()).then_some("the page of zeros, and not marked so");
     }

@@ -64,6 +64,13 @@ impl UserPage {
         u32::try_from(self.0.gpa() >> PAGE_SHIFT).ok()
     }
 
+    /// Its frames: one, or all that a large entry maps.
+    pub fn pfns(&self) -> impl Iterator<Item = u32> {
+        let first = self.pfn().into_iter();
+        let frames = self.frames();
+        first.flat_map(move |pfn| (0..frames).map(move |frame| pfn.saturating_add(frame as u32)))
+    }
+
     /// Its number of frames.
     pub fn frames(&self) -> u64 {
         self.0.size.bytes() >> PAGE_SHIFT

@@ -3,6 +3,7 @@
 use pagelab_abi::{
     PAGE_SIZE,
     lru::LruList,
+    page::PAGEBLOCK_PAGES,
     vmstat::NodeStat,
     zone::{WMARK_HIGH, WMARK_LOW, ZoneKind},
 };
@@ -71,6 +72,15 @@ pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
         (
             "PageTables:",
             pages(snapshot.vmstat.node(NodeStat::PageTablePages)),
+        ),
+        (
+            "AnonHugePages:",
+            pages(
+                snapshot
+                    .vmstat
+                    .node(NodeStat::AnonThps)
+                    .saturating_mul(u64::from(PAGEBLOCK_PAGES)),
+            ),
         ),
         ("Balloon:", pages(snapshot.balloon_pages())),
     ]);

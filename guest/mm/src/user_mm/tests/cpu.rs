@@ -10,6 +10,7 @@ const W: u64 = 2;
 const U: u64 = 4;
 const A: u64 = 0x20;
 const D: u64 = 0x40;
+const PS: u64 = 0x80;
 const NX: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
@@ -41,8 +42,10 @@ pub(super) fn translate(machine: &TestMachine, pgd: u64, address: u64) -> (u64, 
         }
         rights &= entry;
         no_exec |= entry & NX;
-        if level == 0 {
-            let pte = entry & !(W | U | NX) | rights & (W | U) | no_exec;
+        if level == 0 || level == 1 && entry & PS != 0 {
+            let within = if level == 1 { address & 0x1f_f000 } else { 0 };
+            let bits = entry & !(W | U | NX | if level == 1 { PS } else { 0 });
+            let pte = (bits | rights & (W | U) | no_exec) + within;
             return (pte, Some(at));
         }
         table = entry & ADDRESS;

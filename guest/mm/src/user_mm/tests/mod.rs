@@ -17,6 +17,7 @@ mod rights;
 mod stores;
 mod swapping;
 mod sweep;
+mod thp;
 mod wild;
 
 use super::{Access, FaultSignal, FileMapping, MmapRequest, UserMm};

@@ -12,7 +12,9 @@ use pagelab_abi::{
     lru::LruList,
     mm_struct::RssStat,
     page::{Page, PageFlags, flags_of, group_of_mapping, is_anon},
-    pte::{PTE_ADDRESS, PTE_NX, PTE_PRESENT, PTE_PROTNONE, PTE_SPECIAL, PTE_USER, PTE_WRITE},
+    pte::{
+        PTE_ADDRESS, PTE_LARGE, PTE_NX, PTE_PRESENT, PTE_PROTNONE, PTE_SPECIAL, PTE_USER, PTE_WRITE,
+    },
     vma::VmFlags,
     vmstat::NodeStat,
 };
@@ -23,6 +25,8 @@ use std::{collections::BTreeMap, vec::Vec};
 struct Walk {
     /// Nodes.
     nodes: u64,
+    /// Large entries.
+    large: i64,
     /// Last-level entries: address and value.
     entries: Vec<(u64, u64)>,
 }
@@ -56,6 +60,15 @@ fn walk_node(
         let address = base + index as u64 * size;
         if level == 0 && entry != 0 {
             found.entries.push((address, entry));
+        } else if level == 1 && entry & (PTE_PRESENT | PTE_LARGE) == PTE_PRESENT | PTE_LARGE {
+            // The node that was set aside for it.
+            found.nodes += 1;
+            found.large += 1;
+            let first = entry & !PTE_LARGE;
+            let small = (0..512).map(|page| page << 12);
+            found
+                .entries
+                .extend(small.map(|at| (address + at, first + at)));
         } else if level > 0 && entry & PTE_PRESENT != 0 {
             walk_node(user, areas, entry & PTE_ADDRESS, level - 1, address, found);
         }
@@ -113,6 +126,7 @@ fn check_rmap(user: &UserMm<TestMachine>, area: &Area, address: u64, pfn: Pfn, p
 pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestMachine>]) {
     let mut maps: BTreeMap<u32, u32> = BTreeMap::new();
     let mut slots: BTreeMap<SwapEntry, u32> = BTreeMap::new();
+    let mut large = 0;
     for user in users.iter_mut() {
         let tree = user.tree();
         tree.check_invariants().unwrap();
@@ -120,6 +134,7 @@ pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestM
         let found = walk(user, &areas);
         let this = user.mm_struct();
         assert_eq!(this.pgtables.load(Relaxed), found.nodes, "nodes");
+        large += found.large;
         let (mut anon, mut other, mut swapped) = (0, 0, 0);
         for &(address, entry) in &found.entries {
             let area = areas
@@ -179,6 +194,7 @@ pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestM
         );
     }
     check_slots(mm, &slots);
+    assert_eq!(mm.node_stat(NodeStat::AnonThps), large, "large entries");
     if let Some(user) = users.first() {
         super::cpu::check_cached(user);
     }

@@ -10,6 +10,7 @@ mod swap_entries;
 mod swap_io;
 mod swap_slots;
 mod swapped;
+mod thp;
 mod users;
 mod zones;
 

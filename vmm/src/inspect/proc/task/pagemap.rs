@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use pagelab_abi::PAGE_SIZE;
+
 use super::Processes;
 use crate::inspect::{decode::UserPage, users::Space};
 
@@ -27,25 +29,29 @@ impl Processes<'_> {
             if !page.holds_page() {
                 continue;
             }
-            let word = self.word(page);
-            let letter = |bit, letter| if word & bit != 0 { letter } else { '-' };
-            writeln!(
-                out,
-                "{:016x} {word:016x} pfn {:x} {}{}{}{}{}",
-                page.va(),
-                page.pfn().unwrap_or_default(),
-                letter(PRESENT, 'p'),
-                letter(FILE, 'f'),
-                letter(EXCLUSIVE, 'x'),
-                if page.accessed() { 'a' } else { '-' },
-                if page.dirty() { 'd' } else { '-' },
-            )?;
+            for (frame, pfn) in (0..).zip(page.pfns()) {
+                self.line(out, page, page.va() + frame * PAGE_SIZE, pfn)?;
+            }
         }
         Ok(())
     }
 
-    fn word(&self, page: &UserPage) -> u64 {
-        let Some(pfn) = page.pfn() else { return 0 };
+    fn line(&self, out: &mut impl fmt::Write, page: &UserPage, va: u64, pfn: u32) -> fmt::Result {
+        let word = self.word(page, pfn);
+        let letter = |bit, letter| if word & bit != 0 { letter } else { '-' };
+        writeln!(
+            out,
+            "{va:016x} {word:016x} pfn {pfn:x} {}{}{}{}{}{}",
+            letter(PRESENT, 'p'),
+            letter(FILE, 'f'),
+            letter(EXCLUSIVE, 'x'),
+            if page.accessed() { 'a' } else { '-' },
+            if page.dirty() { 'd' } else { '-' },
+            if page.frames() > 1 { " 2M" } else { "" },
+        )
+    }
+
+    fn word(&self, page: &UserPage, pfn: u32) -> u64 {
         let holders = self.users.frames.get(&pfn).copied().unwrap_or_default();
         let mapping = self.snapshot.descriptor(pfn).map_or(0, |page| page.mapping);
         let is_file = self.users.file(mapping).is_some();

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use pagelab_abi::PAGE_SIZE;
+
 use super::Processes;
 use crate::inspect::users::Space;
 
@@ -10,14 +12,17 @@ impl Processes<'_> {
     pub(super) fn rmap(&self, out: &mut impl fmt::Write, space: &Space) -> fmt::Result {
         let mut places: BTreeMap<u32, Vec<String>> = BTreeMap::new();
         for (page, _) in space.held() {
-            if let Some(pfn) = page.pfn().filter(|_| !page.is_special()) {
-                places.insert(pfn, Vec::new());
+            if !page.is_special() {
+                places.extend(page.pfns().map(|pfn| (pfn, Vec::new())));
             }
         }
         for holder in &self.users.spaces {
             for (page, _) in holder.held() {
-                if let Some(places) = page.pfn().and_then(|pfn| places.get_mut(&pfn)) {
-                    places.push(format!("{} {:#x}", holder.name, page.va()));
+                for (frame, pfn) in (0..).zip(page.pfns()) {
+                    if let Some(places) = places.get_mut(&pfn) {
+                        let va = page.va() + frame * PAGE_SIZE;
+                        places.push(format!("{} {va:#x}", holder.name));
+                    }
                 }
             }
         }

@@ -72,7 +72,9 @@ impl Processes<'_> {
         let mut amounts = Amounts::default();
         let held = space.held().filter(|(page, _)| area.contains(page.va()));
         for (page, _) in held.filter(|(page, _)| !page.is_special()) {
-            self.add(&mut amounts, page);
+            for pfn in page.pfns() {
+                self.add(&mut amounts, page, pfn);
+            }
         }
         let swapped = space.swapped().filter(|(page, _)| area.contains(page.va()));
         for (_, slot) in swapped.filter_map(|(page, _)| page.swap_slot()) {
@@ -83,12 +85,11 @@ impl Processes<'_> {
         amounts
     }
 
-    fn add(&self, amounts: &mut Amounts, page: &UserPage) {
-        let bytes = page.frames() * PAGE_SIZE;
-        let pfn = page.pfn();
-        let holders = pfn.and_then(|pfn| self.users.frames.get(&pfn));
+    fn add(&self, amounts: &mut Amounts, page: &UserPage, pfn: u32) {
+        let bytes = PAGE_SIZE;
+        let holders = self.users.frames.get(&pfn);
         let entries = u64::from(holders.map_or(1, |holders| holders.entries)).max(1);
-        let mapping = pfn.and_then(|pfn| self.snapshot.descriptor(pfn));
+        let mapping = self.snapshot.descriptor(pfn);
         let is_anon = mapping.is_none_or(|page| self.users.file(page.mapping).is_none());
         let dirty = usize::from(page.dirty());
         let share = (bytes << PSS_SHIFT) / entries;
