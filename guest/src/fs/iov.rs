@@ -1,7 +1,7 @@
 //! The pieces of a program's memory that a read or write is about.
 
 use super::{object::Bytes, user::Program};
-use pagelab_abi::errno::Errno;
+use pagelab_abi::{errno::Errno, pte::USER_END};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Most pieces of one call (Linux: `UIO_MAXIOV`).
@@ -88,6 +88,20 @@ impl<'a> Transfer<'a> {
             index: 0,
             within: 0,
         })
+    }
+
+    /// Whether the one piece could be a program's at all (Linux: `access_ok`). Pieces of a list are
+    /// looked at when their turn comes.
+    ///
+    /// # Errors
+    /// EFAULT.
+    pub(super) fn check(&self) -> Result<(), Errno> {
+        match self.pieces {
+            Pieces::One(piece) if piece.at.saturating_add(piece.len) > USER_END => {
+                Err(Errno::EFAULT)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Bytes of all pieces.

@@ -8,6 +8,7 @@
 //! * `file`: open files. `table`: a process's descriptors and directory. `pipe`: pipes.
 //! * `device`, `line`: /dev, and where a program's output goes. `proc`: /proc; `fail`: two files of it;
 //!   `task`: what it says of processes.
+//! * `poll`: whether a read or a write would wait.
 //! * `transfer`, `iov`: bytes between files and a program's memory. `user`: that memory.
 //! * `calls`: the system calls.
 //! * `kernel`: what the rest of the kernel uses.
@@ -34,6 +35,7 @@ mod memory;
 mod object;
 mod path;
 pub(crate) mod pipe;
+mod poll;
 mod proc;
 mod ramfs;
 mod table;

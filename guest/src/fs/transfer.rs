@@ -55,12 +55,8 @@ impl OpenFile {
         transfer: &mut Transfer<'_>,
         position: Option<u64>,
     ) -> Result<usize, Stop> {
-        if !self.is_readable() {
-            return Err(Errno::EBADF.into());
-        }
-        if position.is_some() && !self.seeks() {
-            return Err(Errno::ESPIPE.into());
-        }
+        self.check(position, self.is_readable())?;
+        transfer.check()?;
         match &self.opened {
             Opened::Directory => Err(Errno::EISDIR.into()),
             Opened::Path => Err(Errno::EBADF.into()),
@@ -105,12 +101,8 @@ impl OpenFile {
         transfer: &mut Transfer<'_>,
         position: Option<u64>,
     ) -> Result<usize, Stop> {
-        if !self.is_writable() {
-            return Err(Errno::EBADF.into());
-        }
-        if position.is_some() && !self.seeks() {
-            return Err(Errno::ESPIPE.into());
-        }
+        self.check(position, self.is_writable())?;
+        transfer.check()?;
         match &self.opened {
             Opened::Directory | Opened::Path | Opened::Pagemap(_) => Err(Errno::EBADF.into()),
             Opened::Regular(content) => {
@@ -133,6 +125,17 @@ impl OpenFile {
             Opened::Device(device) => write_device(*device, transfer),
             Opened::Pipe(pipe, _) => self.write_pipe(pipe, transfer),
         }
+    }
+
+    /// Whether it can be read or written, at a position if there is one.
+    ///
+    /// # Errors
+    /// EBADF, ESPIPE.
+    pub(super) fn check(&self, position: Option<u64>, allowed: bool) -> Result<(), Errno> {
+        if position.is_some() && !self.seeks() && !self.has(linux::O_PATH) {
+            return Err(Errno::ESPIPE);
+        }
+        if allowed { Ok(()) } else { Err(Errno::EBADF) }
     }
 
     fn read_pipe(&self, pipe: &Pipe, transfer: &mut Transfer<'_>) -> Result<usize, Stop> {

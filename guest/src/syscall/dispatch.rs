@@ -1,6 +1,9 @@
 //! Which number is what.
 
-use super::{Args, Flow, Outcome, futex, identity, memory, process, signals, system, time};
+use super::{
+    Args, Flow, Outcome, futex, identity, memory, poll, process, process_vm, signals, system, time,
+    timer,
+};
 use crate::{
     fs,
     machine::Guest,
@@ -196,6 +199,20 @@ fn call(tasks: &mut Tasks, slot: Slot, number: u32, args: &Args) -> Outcome {
         nr::__NR_nanosleep => time::nanosleep(tasks, slot, args),
         nr::__NR_clock_nanosleep => time::clock_nanosleep(tasks, slot, args),
         nr::__NR_times => time::times(tasks, slot, args).into(),
+        nr::__NR_alarm => timer::alarm(tasks, slot, args).into(),
+        nr::__NR_setitimer => timer::setitimer(tasks, slot, args).into(),
+        nr::__NR_getitimer => timer::getitimer(tasks, slot, args).into(),
+
+        nr::__NR_poll => poll::poll(tasks, slot, args),
+        nr::__NR_ppoll => poll::ppoll(tasks, slot, args),
+        nr::__NR_select => poll::select(tasks, slot, args),
+        nr::__NR_pselect6 => poll::pselect6(tasks, slot, args),
+        nr::__NR_process_vm_readv => {
+            process_vm::copy(tasks, slot, args, process_vm::Way::Read).into()
+        }
+        nr::__NR_process_vm_writev => {
+            process_vm::copy(tasks, slot, args, process_vm::Way::Write).into()
+        }
 
         // Without them Linux answers the same.
         nr::__NR_rseq => Outcome::Error(Errno::ENOSYS),

@@ -1,17 +1,20 @@
 //! System calls: Linux's x86-64 numbers, arguments, structures and errors.
 //!
 //! * `dispatch`: which number is what. `memory`, `process`, `signals`, `identity`, `time`, `futex`,
-//!   `system`: the calls by subject; those on files are [`crate::fs`]'s.
+//!   `system`, `poll`, `timer`, `process_vm`: the calls by subject; those on files are [`crate::fs`]'s.
 //! * `user`: values in a program's memory.
 
 mod dispatch;
 mod futex;
 mod identity;
 mod memory;
+mod poll;
 mod process;
+mod process_vm;
 mod signals;
 mod system;
 mod time;
+mod timer;
 pub(crate) mod user;
 
 pub(crate) use dispatch::{dispatch, interrupted, is_restarted, quick};

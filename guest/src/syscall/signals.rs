@@ -32,11 +32,11 @@ fn number(arg: u64) -> Result<u32, Errno> {
 pub(super) fn rt_sigaction(task: &mut Task, args: &Args) -> Result<u64, Errno> {
     let [signal, new, old, size, ..] = *args;
     check_size(size)?;
-    let signal = number(signal)?;
     let wanted: Option<RawAction> = match new {
         0 => None,
         new => Some(user::load(user::space(task)?, new)?),
     };
+    let signal = number(signal)?;
     if wanted.is_some() && SigSet::UNBLOCKABLE.contains(signal) {
         return Err(Errno::EINVAL);
     }

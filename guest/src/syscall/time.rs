@@ -18,7 +18,7 @@ pub(super) struct Timespec {
 }
 
 impl Timespec {
-    fn new(nanoseconds: u64) -> Self {
+    pub(super) fn new(nanoseconds: u64) -> Self {
         Self {
             seconds: (nanoseconds / SECOND) as i64,
             nanoseconds: (nanoseconds % SECOND) as i64,
@@ -32,6 +32,32 @@ impl Timespec {
         }
         let seconds = (self.seconds as u64).saturating_mul(SECOND);
         Ok(seconds.saturating_add(self.nanoseconds as u64))
+    }
+}
+
+/// `struct timeval`.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
+#[repr(C)]
+pub(super) struct Timeval {
+    seconds: i64,
+    microseconds: i64,
+}
+
+impl Timeval {
+    pub(super) fn new(nanoseconds: u64) -> Self {
+        Self {
+            seconds: (nanoseconds / SECOND) as i64,
+            microseconds: (nanoseconds % SECOND / 1000) as i64,
+        }
+    }
+
+    /// In nanoseconds; what is too long is for ever.
+    pub(super) fn nanoseconds(self) -> Result<u64, Errno> {
+        if self.seconds < 0 || !(0..1_000_000).contains(&self.microseconds) {
+            return Err(Errno::EINVAL);
+        }
+        let seconds = (self.seconds as u64).saturating_mul(SECOND);
+        Ok(seconds.saturating_add(1000 * self.microseconds as u64))
     }
 }
 

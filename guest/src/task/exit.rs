@@ -22,6 +22,7 @@ impl Tasks {
         let task = self.get_mut(slot);
         task.shared.exit_code.store(status, Relaxed);
         task.set_state(TaskState::Zombie);
+        self.find_next_timer();
         self.wake_file_waiters();
         self.orphan_children(pid);
         if pid == Pid::INIT {

@@ -6,7 +6,7 @@
 //!   its share of traps.
 //! * `clock`: what time it is: the event clock, and what nobody had to do.
 //! * `fork`, `exit`, `wait`: birth, death, and the parent's knowledge of it.
-//! * `fail`: its part in fault injection.
+//! * `fail`: its part in fault injection. `timer`: signals at a time.
 //! * `trap`: what is not a system call. `oom`: who dies for want of memory.
 
 mod clock;
@@ -17,6 +17,7 @@ mod object;
 mod oom;
 mod schedule;
 mod table;
+mod timer;
 mod trap;
 mod wait;
 
@@ -38,6 +39,7 @@ pub(crate) use fail::as_kernel;
 pub(crate) use fork::{CloneFlags, CloneRequest};
 pub(crate) use object::init_cache;
 pub(crate) use table::{Pid, Slot, Tasks};
+pub(crate) use timer::Timer;
 pub(crate) use wait::{WaitTarget, Waited};
 
 /// The address space of a task of this kernel.
@@ -52,6 +54,8 @@ pub(crate) enum WaitFor {
     Vfork(Pid),
     /// Something that another task does with a file.
     File,
+    /// The same, and a time if there is one.
+    Poll(Option<u64>),
     /// A time, in nanoseconds of [`Clock::monotonic`].
     Time(u64),
     /// A word of memory, by its address, and a time if there is one.
@@ -85,6 +89,8 @@ pub(crate) struct Task {
     pub(crate) restart: Option<u32>,
     /// When the wait of the call that it makes again is over.
     pub(crate) deadline: Option<u64>,
+    /// When it gets SIGALRM.
+    pub(crate) timer: Timer,
     /// A futex that it waited for has been woken.
     pub(crate) futex_woken: bool,
     /// It has called execve since its birth.
@@ -133,6 +139,7 @@ impl Task {
             waits_for: None,
             restart: None,
             deadline: None,
+            timer: Timer::default(),
             futex_woken: false,
             has_execed: false,
             rlimits: default_rlimits(),

@@ -36,6 +36,9 @@ impl Tasks {
         let mut left = SHARE;
         while left > 0 {
             self.kill_oom_victims();
+            if self.timer_is_due() {
+                self.fire_timers();
+            }
             if self.get(slot).signals.has_work() {
                 let flow = signal::deliver(self, slot);
                 if flow == Flow::Gone || self.get(slot).state() != TaskState::Running {
@@ -116,10 +119,14 @@ impl Tasks {
     /// Nobody can run: time goes on to the first that waits for it. If nobody does, nobody will
     /// ever run again.
     fn idle(&mut self) {
-        let until = self.iter().filter_map(|(_, task)| task.wakes_at()).min();
+        let waits = self.iter().filter_map(|(_, task)| task.wakes_at());
+        let until = waits.chain(self.next_timer()).min();
         if let Some(until) = until {
             self.clock.skip_to(until);
             self.wake_if(|task, _| task.wakes_at().is_some_and(|at| at <= until));
+            if self.timer_is_due() {
+                self.fire_timers();
+            }
             return;
         }
         log::error!("every process waits for another: all are killed");
@@ -148,7 +155,7 @@ impl Tasks {
 
     /// Makes the tasks run that wait for what others do with files.
     pub(crate) fn wake_file_waiters(&mut self) {
-        self.wake_if(|_, what| what == WaitFor::File);
+        self.wake_if(|_, what| matches!(what, WaitFor::File | WaitFor::Poll(_)));
     }
 
     /// Makes up to `count` tasks run that wait for a word of memory; says how many.
@@ -227,7 +234,9 @@ impl Task {
         }
         match self.waits_for? {
             WaitFor::Time(until) => Some(until),
-            WaitFor::Futex { until, .. } | WaitFor::SignalOf(_, until) => until,
+            WaitFor::Futex { until, .. } | WaitFor::SignalOf(_, until) | WaitFor::Poll(until) => {
+                until
+            }
             _ => None,
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct Tasks {
     /// Whose registers and memory are in the CPU.
     pub(super) loaded: Option<Slot>,
     pub(super) clock: Clock,
+    /// When the first timer of any task fires.
+    pub(super) next_timer: Option<u64>,
     /// Where random bytes come from.
     pub(crate) rng: Rng,
     /// System calls that do not exist and have been told about.
@@ -55,6 +57,7 @@ impl Tasks {
             last_pid: 0,
             loaded: None,
             clock: Clock::new(),
+            next_timer: None,
             rng: Rng::new(seed),
             unknown_told: [0; 8],
             ended: None,

@@ -3,4 +3,6 @@
 alike! {
     files_in_tmp: ["./files"],
     pipes: ["./pipes"],
+    what_is_ready_is_told: ["./poll"],
+    files_have_owners: ["./owners"],
 }

@@ -7,5 +7,6 @@ alike! {
     sigkill_kills: ["./killed", "kill"],
     sigterm_kills: ["./killed", "term"],
     signals: ["./signals"],
+    timers_fire: ["./timers"],
     signals_reach_handlers_or_kill: ["./signal_delivery"],
 }

@@ -4,6 +4,7 @@ use super::{Build, SMALL, guest, programs};
 
 alike! {
     small_calls_answer_as_linux_does: ["./small_calls"],
+    bad_pointers_are_errors: ["./bad_pointers"],
 }
 
 /// What `cpuid` prints on a machine with this option.
@@ -31,4 +32,17 @@ fn programs_see_the_same_cpu_everywhere_or_the_hosts() {
     }
     let host = cpu(Build::Glibc, "host").expect("it ran before");
     assert!(!host.contains("pagelab"), "{host}");
+}
+
+#[test]
+fn no_wild_pointer_reaches_the_kernel() {
+    let Some(folder) = programs(Build::Glibc) else {
+        return;
+    };
+    let report = guest(folder, &SMALL, &["./wild"]);
+    assert_eq!(report["verdict"], "held", "{}", report["reasons"]);
+    assert_eq!(report["program"]["status"], 0, "{}", report["program"]);
+    let stdout = report["program"]["stdout"].as_str().unwrap();
+    // Before it is what some call has found to write.
+    assert!(stdout.ends_with("tried 470, odd 0, ended 1\n"), "{stdout}");
 }

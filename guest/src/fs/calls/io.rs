@@ -31,6 +31,7 @@ pub(super) fn pread64(caller: &mut Caller<'_>, args: &Args) -> Answer {
 
 pub(super) fn readv(caller: &mut Caller<'_>, args: &Args) -> Answer {
     let file = caller.files.get(fd(args[0]))?;
+    file.check(None, file.is_readable())?;
     let mut transfer = Transfer::vector(caller.program, args[1], args[2])?;
     Ok(file.read(&mut transfer, None)? as u64)
 }
@@ -38,6 +39,7 @@ pub(super) fn readv(caller: &mut Caller<'_>, args: &Args) -> Answer {
 pub(super) fn preadv(caller: &mut Caller<'_>, args: &Args) -> Answer {
     let at = position(args[3])?;
     let file = caller.files.get(fd(args[0]))?;
+    file.check(Some(at), file.is_readable())?;
     let mut transfer = Transfer::vector(caller.program, args[1], args[2])?;
     Ok(file.read(&mut transfer, Some(at))? as u64)
 }
@@ -53,6 +55,7 @@ pub(super) fn write(caller: &mut Caller<'_>, number: u32, args: &Args) -> Answer
 
 pub(super) fn writev(caller: &mut Caller<'_>, number: u32, args: &Args) -> Answer {
     let file = caller.files.get(fd(args[0]))?;
+    file.check(None, file.is_writable())?;
     let partial = caller.files.partial.take();
     let mut transfer = Transfer::vector(caller.program, args[1], args[2])?;
     go_on(&mut transfer, partial, number, args);
@@ -96,6 +99,7 @@ pub(super) fn pwrite64(caller: &mut Caller<'_>, args: &Args) -> Answer {
 pub(super) fn pwritev(caller: &mut Caller<'_>, args: &Args) -> Answer {
     let at = position(args[3])?;
     let file = caller.files.get(fd(args[0]))?;
+    file.check(Some(at), file.is_writable())?;
     let mut transfer = Transfer::vector(caller.program, args[1], args[2])?;
     Ok(file.write(&mut transfer, Some(at))? as u64)
 }

@@ -1,6 +1,7 @@
 //! System calls on files.
 //!
 //! * `open`: names become descriptors. `fd`: descriptors. `io`: bytes. `size`: sizes and positions.
+//! * `owner`: whose files are. `statfs`: file systems.
 //! * `name`: names come, go and change. `stat`: what is known of a file. `list`: directories.
 //! * `copy`: from file to file.
 
@@ -10,8 +11,10 @@ mod io;
 mod list;
 mod name;
 mod open;
+mod owner;
 mod size;
 mod stat;
+mod statfs;
 
 use super::{
     dentry::Dentry,
@@ -156,6 +159,13 @@ pub(crate) fn call(caller: &mut Caller<'_>, number: u32, args: &Args) -> Option<
         linux::__NR_fchmodat => stat::fchmodat(caller, a, b, c),
         linux::__NR_fchmod => stat::fchmod(caller, a, b),
         linux::__NR_utimensat => stat::utimensat(caller, a, b, c, d),
+
+        linux::__NR_chown => owner::chown(caller, a, b, c),
+        linux::__NR_lchown => owner::lchown(caller, a, b, c),
+        linux::__NR_fchown => owner::fchown(caller, a, b, c),
+        linux::__NR_fchownat => owner::fchownat(caller, [a, b, c, d, e]),
+        linux::__NR_statfs => statfs::statfs(caller, a, b),
+        linux::__NR_fstatfs => statfs::fstatfs(caller, a, b),
 
         linux::__NR_unlink => name::unlinkat(caller, AT_FDCWD, a, 0),
         linux::__NR_unlinkat => name::unlinkat(caller, a, b, c),
