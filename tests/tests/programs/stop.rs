@@ -36,3 +36,22 @@ fn a_condition_is_met_where_an_audit_is_due() {
     assert_eq!(by_condition["stopped_at"].to_string(), event);
     assert_eq!(calls(&by_condition), nth);
 }
+
+/// Whether the audit was made that holds between operations alone.
+fn is_between(report: &Value) -> bool {
+    let audits = report["audits"].as_array().unwrap();
+    let at_stop = |audit: &&Value| audit["moment"] == "stop" && audit["name"] == "rss-counters";
+    audits.iter().any(|audit| at_stop(&audit))
+}
+
+#[test]
+fn more_is_audited_where_the_program_makes_a_system_call() {
+    let Some(folder) = programs(Build::Glibc) else {
+        return;
+    };
+    let by_condition = stopped(folder, "syscall,nth=9");
+    assert!(is_between(&by_condition));
+    let event = by_condition["stopped_at"].to_string();
+    assert!(is_between(&stopped(folder, &event)));
+    assert!(!is_between(&stopped(folder, "fault,nth=9")));
+}

@@ -113,7 +113,7 @@ impl Actions {
             }
             Action::Flip(spec) => self.flips.push(flip::flip(machine, spec, now)?),
             // These are the run's own.
-            Action::Audit | Action::Since | Action::End => {}
+            Action::Audit | Action::Stand | Action::Since | Action::End => {}
         }
         Ok(())
     }

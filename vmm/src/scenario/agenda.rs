@@ -18,6 +18,8 @@ pub(super) enum Action {
     Flip(BitflipSpec),
     /// Make all audits, and again after twice as many events.
     Audit,
+    /// Stand still: the next event is to be told from this one.
+    Stand,
     /// Take the first of two moments.
     Since,
     /// End the run here.

@@ -134,8 +134,8 @@ impl Observer {
     }
 
     /// The run was stopped.
-    pub(super) fn at_stop(&mut self, machine: &Machine) {
-        self.look(machine, "stop", Moment::Anywhere, |observer, snapshot| {
+    pub(super) fn at_stop(&mut self, machine: &Machine, moment: Moment) {
+        self.look(machine, "stop", moment, |observer, snapshot| {
             observer.add("stop", swap_io(machine, snapshot).into_iter().collect());
         });
         self.walk(machine, "stop");

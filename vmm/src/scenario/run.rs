@@ -11,12 +11,14 @@ use super::{
 };
 use crate::{
     devices::lock,
+    inspect::audit::Moment,
     machine::{Machine, Stop, root::Condition},
     report::{Report, Verdict},
 };
 use pagelab_abi::{
     event::{EventKind, NEVER},
     platform::{Doorbell, ExitCode},
+    root::Root,
     workload::Phase,
 };
 use std::{sync::atomic::Ordering::Relaxed, time::Instant};
@@ -171,6 +173,7 @@ impl Run<'_> {
                 Err(RunError::StopTooEarly { event, ready: now })
             }
             StopAt::Event(event) => {
+                self.agenda.add(event.saturating_sub(1), Action::Stand);
                 self.agenda.add(event, action);
                 Ok(false)
             }
@@ -227,6 +230,7 @@ impl Run<'_> {
         let root = self.machine.root()?;
         let now = root.clock.count.load(Relaxed);
         let due = self.agenda.due(now);
+        let is_call = self.is_call(&root, now);
         let is_met = stopped && root.clock.condition.kind.load(Relaxed) == 0;
         let met = self.armed.take_if(|_| is_met);
         if met == Some(Action::Since) || due.contains(&Action::Since) {
@@ -236,7 +240,19 @@ impl Run<'_> {
             }
         }
         if met == Some(Action::End) || due.contains(&Action::End) {
-            self.observer.at_stop(&self.machine);
+            for flip in due
+                .iter()
+                .filter(|action| matches!(action, Action::Flip(_)))
+            {
+                self.actions
+                    .carry_out(&self.machine, &mut self.agenda, flip, now)?;
+            }
+            let by_call = met.is_some() && self.config.stop_at.is_some_and(StopAt::is_call);
+            let moment = match is_call || by_call {
+                true => Moment::Between,
+                false => Moment::Anywhere,
+            };
+            self.observer.at_stop(&self.machine, moment);
             return Ok(Some(Ending {
                 stopped_at: Some(now),
                 ..Ending::held()
@@ -244,7 +260,7 @@ impl Run<'_> {
         }
         for action in due {
             if action == Action::Audit {
-                self.audit(now)?;
+                self.audit(now, is_call)?;
                 continue;
             }
             self.actions
@@ -261,13 +277,16 @@ impl Run<'_> {
         Ok(None)
     }
 
+    /// Whether the event of now is a system call, if the guest stood at the event before as well.
+    fn is_call(&mut self, root: &Root, now: u64) -> bool {
+        let calls = root.clock.by_kind[EventKind::Syscall as usize - 1].load(Relaxed);
+        let before = self.calls_before.replace((now, calls));
+        before.is_some_and(|(event, count)| event.checked_add(1) == Some(now) && count < calls)
+    }
+
     /// Makes all audits if the event of now is a system call, and otherwise goes on to the next
     /// event: between two operations more can be said than within one.
-    fn audit(&mut self, now: u64) -> Result<(), RunError> {
-        let by_kind = &self.machine.root()?.clock.by_kind;
-        let calls = by_kind[EventKind::Syscall as usize - 1].load(Relaxed);
-        let before = self.calls_before.replace((now, calls));
-        let is_call = before.is_some_and(|(event, count)| event + 1 == now && count < calls);
+    fn audit(&mut self, now: u64, is_call: bool) -> Result<(), RunError> {
         if !is_call {
             self.agenda.add(now.saturating_add(1), Action::Audit);
             return Ok(());

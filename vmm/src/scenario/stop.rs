@@ -43,6 +43,13 @@ fn nearest_hint(word: &str) -> String {
         .unwrap_or_default()
 }
 
+impl StopAt {
+    /// Whether it is a system call, which has not begun then.
+    pub fn is_call(self) -> bool {
+        matches!(self, Self::Nth { kind, .. } if kind == EventKind::Syscall)
+    }
+}
+
 impl FromStr for StopAt {
     type Err = StopError;
 

@@ -7,11 +7,11 @@ use crate::inspect::{decode::BlockState, users::Holders};
 
 pub(super) const AUDIT: Audit = Audit {
     name: "page-references",
-    checks: "a program's frame has a reference for each entry, for the page cache and for the swap cache, and at most one more",
+    checks: "a program's frame has a reference for each entry, for the page cache and for the swap cache, and within an operation at most one more",
     run,
 };
 
-/// References that the kernel may have while it works on a frame.
+/// References that the kernel may have to a frame while it works on it.
 const PINS: u32 = 1;
 
 /// Frames that were taken out of the tables and wait for the CPU to forget them.
@@ -22,6 +22,10 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
     if let Some(why) = users.incomplete() {
         return Err(Skip(why));
     }
+    let (pins, mut gathered) = match guest.moment {
+        Moment::Between => (0, 0),
+        Moment::Anywhere => (PINS, GATHERED),
+    };
     for (
         &pfn,
         &Holders {
@@ -37,7 +41,7 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
         };
         let held = entries + slots + swap;
         let found = page.refcount;
-        findings.require((held..=held + PINS).contains(&found), || {
+        findings.require((held..=held + pins).contains(&found), || {
             format!("frame {pfn:#x} has {found} references: {entries} entries, {slots} slots of the page cache and {swap} of swap hold it")
         });
         findings.require(i64::from(page.mapcount) == i64::from(entries), || {
@@ -47,10 +51,6 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
             )
         });
     }
-    let mut gathered = match guest.moment {
-        Moment::Between => 0,
-        Moment::Anywhere => GATHERED,
-    };
     for zone in &guest.snapshot.zones {
         for block in guest.snapshot.blocks(zone).flatten() {
             let is_anon = block.state == BlockState::Allocated
