@@ -5,8 +5,8 @@ use core::{fmt, ops::Range};
 use log::LevelFilter;
 use pagelab_abi::{
     platform::{
-        CMDLINE_CPU, CMDLINE_DOORBELL, CMDLINE_FAIL_PAGE_ALLOC, CMDLINE_FAILSLAB, CMDLINE_LOGLEVEL,
-        CMDLINE_PRESSURE, CMDLINE_SEED, CMDLINE_SLAB_DEBUG, CMDLINE_SWAP,
+        CMDLINE_CPU, CMDLINE_DISK, CMDLINE_DOORBELL, CMDLINE_FAIL_PAGE_ALLOC, CMDLINE_FAILSLAB,
+        CMDLINE_LOGLEVEL, CMDLINE_PRESSURE, CMDLINE_SEED, CMDLINE_SLAB_DEBUG, CMDLINE_SWAP,
         CMDLINE_TRANSPARENT_HUGEPAGE, CMDLINE_VIEWS, CMDLINE_VIRTIO_MMIO, CMDLINE_WORKLOAD,
         CMDLINE_ZONE_LIMITS, CMDLINE_ZONES,
     },
@@ -63,6 +63,8 @@ pub(crate) struct Cmdline<'a> {
     pub(crate) pressure: bool,
     /// Register window of the disk for swap, physical.
     pub(crate) swap: Option<u64>,
+    /// Register window of the disk for files, physical.
+    pub(crate) disk: Option<u64>,
     devices: [Device; MAX_DEVICES],
     device_count: usize,
 }
@@ -102,6 +104,7 @@ impl<'a> Cmdline<'a> {
             views: false,
             pressure: false,
             swap: None,
+            disk: None,
             devices: Default::default(),
             device_count: 0,
         };
@@ -178,6 +181,10 @@ impl<'a> Cmdline<'a> {
             CMDLINE_SWAP => {
                 let wanted = bad(CMDLINE_SWAP, "the address of a device");
                 self.swap = Some(size(value).ok_or(wanted)?);
+            }
+            CMDLINE_DISK => {
+                let wanted = bad(CMDLINE_DISK, "the address of a device");
+                self.disk = Some(size(value).ok_or(wanted)?);
             }
             CMDLINE_VIRTIO_MMIO => {
                 let wanted = bad(CMDLINE_VIRTIO_MMIO, "<size>@<address>:<line>");

@@ -96,15 +96,15 @@ impl Machine for Guest {
     }
 
     fn swap_pages(&self) -> u64 {
-        block::swap_pages()
+        block::SWAP.pages()
     }
 
     fn swap_read(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
-        block::swap_read(slot, Pfn(pfn)).map_err(|_| SwapIoError)
+        block::SWAP.read(slot, Pfn(pfn)).map_err(|_| SwapIoError)
     }
 
     fn swap_write(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
-        block::swap_write(slot, Pfn(pfn)).map_err(|_| SwapIoError)
+        block::SWAP.write(slot, Pfn(pfn)).map_err(|_| SwapIoError)
     }
 
     fn swap_error_reported(&self) {

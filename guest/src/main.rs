@@ -13,7 +13,7 @@
 //!    workload holds it for reading, tries it for reading.
 //! 2. `drivers::balloon::BALLOON`. Held while the balloon allocates and frees; whoever comes from
 //!    inside an allocation (out of memory) only tries it.
-//! 3. `drivers::block::SWAP`. Nothing is allocated and no event raised under it.
+//! 3. `drivers::block::SWAP` and `FILES`, never both. Nothing is allocated and no event raised under it.
 //! 4. Those of the memory manager (see `pagelab_mm`), which calls nothing of this crate under them.
 #![cfg_attr(pagelab_kernel, no_std, no_main)]
 #![cfg_attr(not(pagelab_kernel), allow(dead_code, unused_imports))]
@@ -66,8 +66,9 @@ fn kernel_main(mm: &'static Memory, cmdline: &Cmdline<'_>) -> ! {
     let devices = cmdline.devices();
     let windows = || paging::device_windows(devices.iter().map(|device| device.window.clone()));
     balloon::probe(devices, windows());
-    block::probe(devices, windows(), cmdline.swap);
-    if block::swap_pages() > 0 {
+    block::SWAP.probe(devices, windows(), cmdline.swap);
+    block::FILES.probe(devices, windows(), cmdline.disk);
+    if block::SWAP.pages() > 0 {
         match mm.swapon() {
             Ok(slots) => log::info!("swap: {slots} slots"),
             Err(error) => log::warn!("swap: {error}"),

@@ -5,7 +5,10 @@ use crate::{
     arch::{boot, user},
     cmdline::Cmdline,
     exec,
-    fs::{self, Files, Ramfs, RamfsError},
+    fs::{
+        self, Files, Ramfs, RamfsError,
+        disk::{self, MountError},
+    },
     memory::{Memory, slab},
     root, safe_point,
     task::{self, Tasks},
@@ -26,6 +29,8 @@ enum Problem<'a> {
     NoFile(&'static str),
     /// The file system could not be filled.
     Ramfs(RamfsError),
+    /// The disk for files could not be mounted.
+    Disk(MountError),
     /// It could not be started.
     Exec(&'a str, Errno),
 }
@@ -39,6 +44,7 @@ impl fmt::Display for Problem<'_> {
             ),
             Self::NoFile(name) => write!(f, "the initial ramfs has no {name}"),
             Self::Ramfs(error) => error.fmt(f),
+            Self::Disk(error) => write!(f, "the disk cannot be mounted: {error}"),
             Self::Exec(path, errno) => write!(f, "{path} cannot be started: {}", errno.name()),
         }
     }
@@ -88,15 +94,19 @@ fn run_in<'a>(tasks: &mut Tasks, cmdline: &Cmdline<'a>) -> Result<u32, Problem<'
     let argv = fs::file_of(archive, ARGV_FILE).ok_or(Problem::NoFile(ARGV_FILE))?;
     let envp = fs::file_of(archive, ENVP_FILE).unwrap_or(&[]);
     let ramfs = Ramfs::mount(archive).map_err(Problem::Ramfs)?;
-    let started = start(tasks, &ramfs, init, argv, envp);
-    let status = match started {
-        Ok(()) => tasks.run(),
+    let mounted = match cmdline.disk {
+        Some(_) => disk::mount(&ramfs).map_err(Problem::Disk),
+        None => Ok(()),
+    };
+    let status = mounted.and_then(|()| match start(tasks, &ramfs, init, argv, envp) {
+        Ok(()) => Ok(tasks.run()),
         Err(errno) => {
             tasks.clear();
-            return Err(Problem::Exec(init, errno));
+            Err(Problem::Exec(init, errno))
         }
-    };
-    Ok(status)
+    });
+    disk::unmount(&ramfs);
+    status
 }
 
 fn start(

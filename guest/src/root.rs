@@ -10,7 +10,7 @@ use pagelab_abi::{
     platform::{KERNEL_BASE, ROOT_PORT},
     program::ProgramEnd,
     root::{KernelMap, MmLayout, Root},
-    swap::SwapIo,
+    swap::DiskIo,
     task::TaskList,
     view::ViewBuffer,
     workload::Progress,
@@ -54,9 +54,16 @@ pub(crate) fn progress() -> &'static Progress {
 
 /// The account of the swap device.
 #[inline]
-pub(crate) fn swap_io() -> &'static SwapIo {
+pub(crate) fn swap_io() -> &'static DiskIo {
     // SAFETY: all atomics, never moved.
     unsafe { &(*ROOT.0.get()).swap_io }
+}
+
+/// The account of the disk for files.
+#[inline]
+pub(crate) fn file_io() -> &'static DiskIo {
+    // SAFETY: all atomics, never moved.
+    unsafe { &(*ROOT.0.get()).file_io }
 }
 
 /// All processes, for the host.

@@ -17,7 +17,7 @@ const BACKGROUND_EVENTS: u64 = 256;
 /// Event count from which background reclaim may run again.
 static BACKGROUND_DUE: AtomicU64 = AtomicU64::new(0);
 
-/// Serves raised interrupt lines, background reclaim, the balloon and the host's wish for views. A
+/// Serves raised interrupt lines, background reclaim, dirty pages, the balloon and the host's wish for views. A
 /// workload calls it after each step; with nothing to do it costs a few instructions.
 #[inline]
 pub(crate) fn pass() {
@@ -28,6 +28,7 @@ pub(crate) fn pass() {
     if mm.kswapd_is_awake() && root::events() >= BACKGROUND_DUE.load(Relaxed) {
         background(mm);
     }
+    mm.balance_dirty_pages();
     balloon::work();
     if root::control().views_wanted.load(Relaxed) != 0 {
         view::show_wanted();

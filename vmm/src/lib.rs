@@ -17,6 +17,7 @@
 //! * [`inspect`]: the independent judge: page-table walker, decoders, audits, saved images. It
 //!   shares layouts (`pagelab-abi`) with the guest and no logic.
 //! * [`fault`], [`pressure`]: the grammars of `--fault` and `--pressure`.
+//! * [`store`]: disks with files, from and to directories.
 //! * [`size`]: bytes as people write them.
 //!
 //! # Locks and threads
@@ -35,3 +36,4 @@ pub mod program;
 pub mod report;
 pub mod scenario;
 pub mod size;
+pub mod store;

@@ -103,6 +103,10 @@ pub const CMDLINE_VIRTIO_MMIO: &str = "virtio_mmio.device";
 /// `swap=0xd0001000`.
 pub const CMDLINE_SWAP: &str = "swap";
 
+/// Command line key: the virtio-blk device with an ext2 file system, by the address of its register
+/// window, `disk=0xd0002000`. It is mounted at [`crate::program::DISK_MOUNT`].
+pub const CMDLINE_DISK: &str = "disk";
+
 /// Why the guest rang the doorbell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

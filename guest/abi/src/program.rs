@@ -21,6 +21,9 @@ pub const ARGV_FILE: &str = "/.pagelab/argv";
 /// Path of the program's environment in the initial ramfs.
 pub const ENVP_FILE: &str = "/.pagelab/env";
 
+/// Where the disk for files is mounted.
+pub const DISK_MOUNT: &str = "/mnt";
+
 /// First port of the 16550A that the program's standard output goes to (COM2). Output only.
 pub const STDOUT_PORT: u16 = 0x2f8;
 

@@ -6,7 +6,7 @@
 
 use crate::{
     VERSION, access::AccessBatch, control::Control, event::EventClock, oom::OomKills,
-    panic::PanicRecord, program::ProgramEnd, swap::SwapIo, task::TaskList, view::ViewBuffer,
+    panic::PanicRecord, program::ProgramEnd, swap::DiskIo, task::TaskList, view::ViewBuffer,
     workload::Progress,
 };
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
@@ -45,7 +45,9 @@ pub struct Root {
     /// What became of the program that is the workload.
     pub program: ProgramEnd,
     /// What the guest did with its swap device.
-    pub swap_io: SwapIo,
+    pub swap_io: DiskIo,
+    /// What the guest did with its disk for files.
+    pub file_io: DiskIo,
     /// Who was killed for want of memory.
     pub oom: OomKills,
     /// Zero up to the end of the page.
@@ -65,7 +67,7 @@ const RESERVED: usize = 4096
     - size_of::<AccessBatch>()
     - size_of::<TaskList>()
     - size_of::<ProgramEnd>()
-    - size_of::<SwapIo>()
+    - 2 * size_of::<DiskIo>()
     - size_of::<OomKills>();
 
 /// Physical addresses of the kernel image's parts (bytes, page-aligned, ends exclusive) and its
@@ -131,7 +133,8 @@ impl Root {
             access: AccessBatch::new(),
             tasks: TaskList::new(),
             program: ProgramEnd::new(),
-            swap_io: SwapIo::new(),
+            swap_io: DiskIo::new(),
+            file_io: DiskIo::new(),
             oom: OomKills::new(),
             reserved: [0; RESERVED],
         }

@@ -126,11 +126,11 @@ const _: () = assert!(size_of::<SwapSlot>() as u64 * SWAPFILE_CLUSTER == crate::
 // An entry is never 0, and every slot has its own.
 const _: () = assert!(MAX_SLOTS < PTE_ADDRESS >> OFFSET_SHIFT);
 
-/// What the guest asked of its swap device and how it was answered. Each request is one page, and in
+/// What the guest asked of a disk, that for swap or that for files, and how it was answered. Each request is one page, and in
 /// exactly one of the counters.
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
 #[repr(C)]
-pub struct SwapIo {
+pub struct DiskIo {
     /// Pages that the device has; 0 without one.
     pub pages: AtomicU64,
     /// Pages that were read.
@@ -152,7 +152,7 @@ pub struct SwapIo {
     pub held: AtomicU64,
 }
 
-impl SwapIo {
+impl DiskIo {
     /// No device.
     pub const fn new() -> Self {
         Self {
@@ -169,7 +169,7 @@ impl SwapIo {
     }
 }
 
-impl Default for SwapIo {
+impl Default for DiskIo {
     fn default() -> Self {
         Self::new()
     }

@@ -148,6 +148,34 @@ impl Shared<Dentry> {
         None
     }
 
+    /// The name behind this one, if all names below `top` are read one behind the other, each in front
+    /// of those below it.
+    pub(super) fn following(&self, top: &Self) -> Option<Self> {
+        if let Some(first) = self.first() {
+            return Some(first);
+        }
+        let mut at = self.clone();
+        while !at.is(top) {
+            if let Some(next) = at.next() {
+                return Some(next);
+            }
+            at = at.parent();
+        }
+        None
+    }
+
+    /// Whether a name in this directory leads to this inode of the disk.
+    pub(super) fn has_child_on_disk(&self, ino: u32) -> bool {
+        let mut at = self.first();
+        while let Some(dentry) = at {
+            if dentry.inode.disk == ino {
+                return true;
+            }
+            at = dentry.next();
+        }
+        false
+    }
+
     /// Makes a new name for an inode in this directory, where the name is not taken.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use super::{
     device::Device,
     fail::FailFile,
     inode::{Content, Kind},
-    memory::Pools,
+    memory::{Pools, mm},
     object::{Pooled, Shared},
     pipe::{End, Pipe},
     proc::{PidFile, ProcNode},
@@ -45,6 +45,8 @@ pub(crate) struct OpenFile {
     pub(super) flags: AtomicU32,
     /// Where the next read or write is.
     pub(super) position: AtomicU64,
+    /// Errors of writing that it has been told of (Linux: `f_wb_err`).
+    pub(super) wb_err: AtomicU32,
 }
 
 /// Flags that an open file keeps (Linux: `SETFL_MASK` and the access mode).
@@ -77,12 +79,17 @@ impl OpenFile {
         if let Opened::Pipe(pipe, end) = &opened {
             pipe.open(*end);
         }
+        let seen = match &opened {
+            Opened::Regular(content) => mm().file_sample_wb_err(content.id()),
+            _ => 0,
+        };
         // If that fails, the end is closed by `drop`.
         Shared::new(Self {
             opened,
             dentry,
             flags: AtomicU32::new(flags & KEPT),
             position: AtomicU64::new(0),
+            wb_err: AtomicU32::new(seen),
         })
     }
 

@@ -3,6 +3,7 @@
 use super::{
     clock,
     device::Device,
+    disk,
     memory::{Pools, mm},
     object::{Bytes, Pooled, Shared},
     pipe::Pipe,
@@ -11,7 +12,8 @@ use super::{
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use linux_raw_sys::general as linux;
 use pagelab_abi::errno::Errno;
-use pagelab_mm::{FileId, slab::KmemCache};
+use pagelab_ext2::layout;
+use pagelab_mm::{FileId, page_cache::StoreId, slab::KmemCache};
 
 /// A reference to a file of the page cache.
 pub(crate) struct Content(FileId);
@@ -31,6 +33,15 @@ impl Content {
     /// ENOMEM.
     pub(super) fn new_shmem() -> Result<Self, Errno> {
         mm().file_new_shmem().map(Self).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// The content of a file that a store has.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(super) fn on_disk(store: StoreId, ino: u32, len: u64) -> Result<Self, Errno> {
+        let file = mm().file_with_store(store, ino.into(), len);
+        file.map(Self).map_err(|_| Errno::ENOMEM)
     }
 
     /// Its number, good as long as this value lives.
@@ -72,6 +83,8 @@ pub(crate) enum Kind {
 pub(crate) struct Inode {
     /// Its number, never used twice.
     pub(crate) ino: u64,
+    /// Its number on the disk; 0 if it is not on one.
+    pub(crate) disk: u32,
     /// What it is.
     pub(crate) kind: Kind,
     /// Permissions (07777).
@@ -96,8 +109,41 @@ impl Inode {
     /// ENOMEM.
     pub(super) fn create(kind: Kind, mode: u32) -> Result<Shared<Self>, Errno> {
         let now = clock::now();
+        Self::with(0, kind, mode, now)
+    }
+
+    /// An inode of the disk, as it stands there, that no name leads to yet. If that does not change,
+    /// it goes away on the disk with its last reference.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(super) fn on_disk(
+        disk: u32,
+        kind: Kind,
+        raw: &layout::Inode,
+    ) -> Result<Shared<Self>, Errno> {
+        let inode = Self::with(disk, kind, raw.mode.get().into(), 0)?;
+        inode.uid.store(raw.uid.get().into(), Relaxed);
+        inode.gid.store(raw.gid.get().into(), Relaxed);
+        inode.set_times(raw);
+        Ok(inode)
+    }
+
+    /// Gives it the times that its inode on the disk has.
+    pub(super) fn set_times(&self, raw: &layout::Inode) {
+        for (time, seconds) in [
+            (&self.atime, raw.atime),
+            (&self.mtime, raw.mtime),
+            (&self.ctime, raw.ctime),
+        ] {
+            time.store(u64::from(seconds.get()) * 1_000_000_000, Relaxed);
+        }
+    }
+
+    fn with(disk: u32, kind: Kind, mode: u32, now: u64) -> Result<Shared<Self>, Errno> {
         Shared::new(Self {
             ino: NEXT_INO.fetch_add(1, Relaxed),
+            disk,
             kind,
             mode: AtomicU32::new(mode & 0o7777),
             nlink: AtomicU32::new(0),
@@ -160,6 +206,14 @@ impl Inode {
     /// Its content was read now.
     pub(super) fn accessed(&self) {
         self.atime.store(clock::now(), Relaxed);
+    }
+}
+
+impl Drop for Inode {
+    fn drop(&mut self) {
+        if self.disk != 0 && *self.nlink.get_mut() == 0 {
+            disk::forget(self);
+        }
     }
 }
 

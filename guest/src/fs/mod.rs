@@ -1,6 +1,6 @@
 //! Files: names, inodes, open files, descriptors, pipes, devices, and the system calls on them.
 //!
-//! There is one file system, a ramfs whose contents are in the page cache of `pagelab-mm`. All of
+//! There is a ramfs, whose contents are in the page cache of `pagelab-mm`, and below /mnt a disk. All of
 //! its objects are in slab caches, and making any of them can fail.
 //!
 //! * `ramfs`: the file system, filled from the initial ramfs's archive (`cpio`).
@@ -9,6 +9,7 @@
 //! * `device`, `line`: /dev, and where a program's output goes. `proc`: /proc; `fail`: two files of it;
 //!   `task`: what it says of processes.
 //! * `poll`: whether a read or a write would wait.
+//! * `disk`: the file system on a disk.
 //! * `transfer`, `iov`: bytes between files and a program's memory. `user`: that memory.
 //! * `calls`: the system calls.
 //! * `kernel`: what the rest of the kernel uses.
@@ -25,6 +26,7 @@ pub(crate) mod clock;
 mod cpio;
 mod dentry;
 pub(crate) mod device;
+pub(crate) mod disk;
 mod fail;
 mod file;
 mod inode;

@@ -112,6 +112,30 @@ impl Ramfs {
         }
     }
 
+    /// The root of all names.
+    pub(super) fn root(&self) -> &Shared<Dentry> {
+        &self.root
+    }
+
+    /// Puts a directory into the root, in the place of what is there.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(super) fn mount_point(
+        &self,
+        path: &str,
+        inode: Shared<Inode>,
+    ) -> Result<Shared<Dentry>, Errno> {
+        let place = self.walk(path.as_bytes())?;
+        if let Some(old) = &place.found {
+            // What the archive has there is covered, as by a mount.
+            old.clear();
+            old.remove();
+        }
+        self.root
+            .add(path.trim_start_matches('/').as_bytes(), inode)
+    }
+
     fn walk(&self, path: &[u8]) -> Result<Resolved, Errno> {
         let origin = Origin {
             root: &self.root,

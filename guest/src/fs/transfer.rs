@@ -2,6 +2,7 @@
 
 use super::{
     device::Device,
+    disk,
     file::{OpenFile, Opened},
     inode::{Content, Kind},
     iov::Transfer,
@@ -117,6 +118,10 @@ impl OpenFile {
                 }
                 if done > 0 {
                     self.dentry.inode.modified();
+                    // The bits of O_SYNC are those of O_DSYNC and one more.
+                    if self.has(linux::O_DSYNC) {
+                        disk::fsync(self)?;
+                    }
                 }
                 Ok(done)
             }
@@ -230,7 +235,7 @@ fn read_content(content: &Content, transfer: &mut Transfer<'_>, at: u64) -> Resu
         };
         let there = match mm().file_read(content.id(), from, &mut buf[..wanted]) {
             Ok(there) => there,
-            Err(error) => return partly(done, error.errno()),
+            Err(error) => return partly(done, disk::reported(error.errno())),
         };
         if there == 0 {
             break;
@@ -296,7 +301,7 @@ fn write_content(content: &Content, transfer: &mut Transfer<'_>, at: u64) -> Res
                     break;
                 }
             }
-            Err(error) => return partly(done, error.errno()),
+            Err(error) => return partly(done, disk::reported(error.errno())),
         }
     }
     Ok(done)

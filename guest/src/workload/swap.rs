@@ -30,7 +30,7 @@ const STRIDE: usize = 8;
 /// the stack of whatever else the kernel runs.
 #[inline(never)]
 pub(super) fn run(mm: &Memory, rng: &mut Rng) -> bool {
-    let pages = block::swap_pages();
+    let pages = block::SWAP.pages();
     if pages == 0 {
         log::error!("this workload needs a swap device: run it with --swap 16M");
         return false;
@@ -46,7 +46,7 @@ pub(super) fn run(mm: &Memory, rng: &mut Rng) -> bool {
             index => pages - 1 - (used - 1 - index) * (pages / used),
         };
         match rng.below(64) {
-            0 => survived(block::swap_flush()),
+            0 => survived(block::SWAP.flush()),
             1..32 => {
                 let stamp = u64::from(step) << 32 | slot | 1 << 63;
                 if let Some(written) = write(mm, slot, stamp) {
@@ -70,7 +70,7 @@ fn write(mm: &Memory, slot: u64, stamp: u64) -> Option<bool> {
         unsafe { at.write_volatile(expected(slot, stamp, index)) };
         true
     });
-    let done = block::swap_write(slot, pfn);
+    let done = block::SWAP.write(slot, pfn);
     if done.is_ok() {
         mm.machine().event(EventKind::SwapOut, slot, pfn.0.into());
     }
@@ -87,7 +87,7 @@ fn read(mm: &Memory, slot: u64, stamp: u64) {
         unsafe { at.write_volatile(!0) };
         true
     });
-    let done = block::swap_read(slot, pfn);
+    let done = block::SWAP.read(slot, pfn);
     if done.is_ok() {
         mm.machine().event(EventKind::SwapIn, slot, pfn.0.into());
         checked(with_words(mm, pfn, |at, index| {

@@ -29,6 +29,7 @@ mod bitflips;
 mod busybox;
 mod calls;
 mod compare;
+mod disk;
 mod failures;
 mod files;
 mod isolation;

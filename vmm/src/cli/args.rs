@@ -107,6 +107,13 @@ pub(super) struct RunArguments {
     /// A disk for the guest to swap to: a size, kept in memory of the host, or a file.
     #[arg(long, value_name = "SIZE|FILE")]
     pub(super) swap: Option<DiskSource>,
+    /// A disk with files for a program, mounted at /mnt: a size, for an empty one in memory of the host; a
+    /// directory, for a copy of it in memory; or a file with an ext2 file system (mke2fs -t ext2 -b 4096).
+    #[arg(long, value_name = "SIZE|DIR|FILE")]
+    pub(super) disk: Option<DiskSource>,
+    /// Copy what is on the disk at the end into this directory, which must be empty or not there.
+    #[arg(long, value_name = "DIR")]
+    pub(super) disk_out: Option<PathBuf>,
     /// Seed of everything random.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
@@ -114,7 +121,8 @@ pub(super) struct RunArguments {
     /// `--pressure help` lists them.
     #[arg(long, value_name = "PROFILE")]
     pub(super) pressure: Option<String>,
-    /// Failing allocations (fail_page_alloc, failslab) or requests to the swap device (swap_io), with
+    /// Failing allocations (fail_page_alloc, failslab) or requests to the swap device (swap_io)
+    /// or to the disk with files (file_io), with
     /// Linux's knobs; may be repeated. pid=, comm=, task-filter=1 and site=FUNCTION choose whose
     /// allocations. Or bitflip: one bit at=ADDRESS, or of a struct= (page, zone, vma, pte, user).
     #[arg(long, value_name = "NAME,KNOB=VALUE,…")]

@@ -65,6 +65,15 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
     if let (None, Some(spec)) = (&arguments.swap, faults.iter().find(of_swap)) {
         return Err(ConfigError::NoSwap(Box::new(spec.clone())).into());
     }
+    if arguments.disk.is_none() {
+        let of_disk = |spec: &&FaultSpec| spec.kind == FaultKind::FileIo;
+        if let Some(spec) = arguments.fault.iter().find(of_disk) {
+            return Err(ConfigError::NoDisk(format!("fault {spec}")).into());
+        }
+        if arguments.disk_out.is_some() {
+            return Err(ConfigError::NoDisk("--disk-out".to_owned()).into());
+        }
+    }
     let program = match arguments.program.as_slice() {
         [] if arguments.env.is_empty() && arguments.file.is_empty() => None,
         [] => return Err(Box::new(ProgramError::NoProgram)),
@@ -93,6 +102,8 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         program,
         forward: arguments.format == Format::Human,
         swap: arguments.swap.clone(),
+        disk: arguments.disk.clone(),
+        disk_out: arguments.disk_out.clone(),
         seed: arguments.seed,
         pressure,
         faults,

@@ -22,7 +22,7 @@ impl FaultKind {
         match self {
             Self::FailPageAlloc => Some(&root.control.fail_page_alloc),
             Self::Failslab => Some(&root.control.failslab),
-            Self::SwapIo => None,
+            Self::SwapIo | Self::FileIo => None,
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum FaultKind {
     Failslab,
     /// Reads and writes of the swap device, which answers them with an error.
     SwapIo,
+    /// Reads and writes of the disk with files, which answers them with an error.
+    FileIo,
 }
 
 /// The two things that a disk does.
@@ -62,7 +64,7 @@ pub struct FaultSpec {
     pub cache: String,
     /// Only requests of these callers (`fail_page_alloc`, `failslab`).
     pub caller: CallerFilter,
-    /// Only requests of this direction (`swap_io`); none for both.
+    /// Only requests of this direction (`swap_io`, `file_io`); none for both.
     pub rw: Option<ReadWrite>,
     /// Event at which the fault is armed; none for the end of boot.
     pub at: Option<u64>,
@@ -70,7 +72,12 @@ pub struct FaultSpec {
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::FailPageAlloc, Self::Failslab, Self::SwapIo];
+    pub const ALL: [Self; 4] = [
+        Self::FailPageAlloc,
+        Self::Failslab,
+        Self::SwapIo,
+        Self::FileIo,
+    ];
 
     /// Linux's name, where Linux has it.
     pub const fn name(self) -> &'static str {
@@ -78,6 +85,7 @@ impl FaultKind {
             Self::FailPageAlloc => "fail_page_alloc",
             Self::Failslab => "failslab",
             Self::SwapIo => "swap_io",
+            Self::FileIo => "file_io",
         }
     }
 
@@ -112,7 +120,7 @@ impl FaultKind {
                 "nth",
                 "at",
             ],
-            Self::SwapIo => &[
+            Self::SwapIo | Self::FileIo => &[
                 "probability",
                 "interval",
                 "times",
@@ -357,7 +365,7 @@ mod tests {
         let error = |text: &str| text.parse::<FaultSpec>().unwrap_err().to_string();
         assert_eq!(
             error("fail_page_aloc,nth=1"),
-            "unknown fault 'fail_page_aloc', did you mean 'fail_page_alloc'?; known are: fail_page_alloc, failslab, swap_io, bitflip"
+            "unknown fault 'fail_page_aloc', did you mean 'fail_page_alloc'?; known are: fail_page_alloc, failslab, swap_io, file_io, bitflip"
         );
         assert!(error("failslab,nht=1").contains("did you mean 'nth'?"));
         assert!(
@@ -384,7 +392,7 @@ mod tests {
 
         #[test]
         fn display_parses_to_the_same(
-            kind in 0usize..3, write: Option<bool>, probability in 0u32..=100, interval in 1u32..9, times in -1i32..9,
+            kind in 0usize..4, write: Option<bool>, probability in 0u32..=100, interval in 1u32..9, times in -1i32..9,
             space in 0i32..9, order in 0u32..=10, nth in 1u64..9, at: Option<u64>, bits in 0u32..1 << 16,
             pid in prop::option::of(1u32..PID_MAX), comm in "[a-z]{0,3}", task_filter: bool,
             site in prop::sample::select(vec!["", "fork", "copy_pages"]),
@@ -394,7 +402,7 @@ mod tests {
             let spec = FaultSpec {
                 probability, interval, times, space, nth, at,
                 gfp: match kind {
-                    FaultKind::SwapIo => Gfp::empty(),
+                    FaultKind::SwapIo | FaultKind::FileIo => Gfp::empty(),
                     _ => Gfp::from_bits_truncate(bits),
                 },
                 min_order: if kind == FaultKind::FailPageAlloc { order } else { 0 },
@@ -403,10 +411,10 @@ mod tests {
                     _ => String::new(),
                 },
                 caller: match kind {
-                    FaultKind::SwapIo => CallerFilter::new(),
+                    FaultKind::SwapIo | FaultKind::FileIo => CallerFilter::new(),
                     _ => CallerFilter { pid, comm, task_filter, site: site.to_owned() },
                 },
-                rw: write.filter(|_| kind == FaultKind::SwapIo).map(direction),
+                rw: write.filter(|_| kind >= FaultKind::SwapIo).map(direction),
                 ..FaultSpec::new(kind)
             };
             prop_assert_eq!(spec.to_string().parse::<FaultSpec>().unwrap(), spec);

@@ -31,6 +31,8 @@ pub struct MachineConfig {
     pub balloon: bool,
     /// A disk for the guest to swap to; none for no swap.
     pub swap: Option<DiskSource>,
+    /// A disk with files for the guest, or a directory to make one of; none for no disk.
+    pub disk: Option<DiskSource>,
     /// Gets the serial console's output as well, line by line.
     pub console: Option<Box<dyn Write + Send>>,
     /// Where a program's standard output and standard error go; none if no program is run.
@@ -50,6 +52,7 @@ impl MachineConfig {
             time_limit: Some(Duration::from_secs(3600)),
             balloon: true,
             swap: None,
+            disk: None,
             console: None,
             program: None,
         }
@@ -67,6 +70,7 @@ impl fmt::Debug for MachineConfig {
             .field("time_limit", &self.time_limit)
             .field("balloon", &self.balloon)
             .field("swap", &self.swap)
+            .field("disk", &self.disk)
             .finish_non_exhaustive()
     }
 }

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use pagelab_abi::platform::{
-    CMDLINE_SWAP, CMDLINE_VIRTIO_MMIO, DOORBELL_PORT, EXIT_PORT, MMIO_BASE, ROOT_PORT, SERIAL_IRQ,
-    SERIAL_PORT, VIRTIO_MMIO_SIZE,
+    CMDLINE_DISK, CMDLINE_SWAP, CMDLINE_VIRTIO_MMIO, DOORBELL_PORT, EXIT_PORT, MMIO_BASE,
+    ROOT_PORT, SERIAL_IRQ, SERIAL_PORT, VIRTIO_MMIO_SIZE,
 };
 
 use pagelab_abi::program::{STDERR_PORT, STDOUT_PORT};
@@ -42,6 +42,12 @@ const SWAP_IRQ: u32 = BALLOON_IRQ + 1;
 
 /// Register window of the disk for swap: behind the balloon's, whether there is a balloon or not.
 const SWAP_BASE: u64 = MMIO_BASE + VIRTIO_MMIO_SIZE;
+
+/// Interrupt line of the disk for files.
+const DISK_IRQ: u32 = SWAP_IRQ + 1;
+
+/// Register window of the disk for files: behind that for swap, whether there is one or not.
+const DISK_BASE: u64 = SWAP_BASE + VIRTIO_MMIO_SIZE;
 
 /// The bus of the ports, and what is written to the console.
 pub(super) fn ports(
@@ -108,6 +114,24 @@ pub(super) fn swap(
     announce(cmdline, SWAP_BASE, SWAP_IRQ);
     // Writing to a string cannot fail.
     let _ = write!(cmdline, " {CMDLINE_SWAP}={SWAP_BASE:#x}");
+    Ok(disk)
+}
+
+/// Puts a disk behind that for swap and says that it has files.
+pub(super) fn disk(
+    source: &DiskSource,
+    irqs: &IrqLines,
+    memory: &GuestMemory,
+    mmio: &mut Bus,
+    cmdline: &mut String,
+) -> Result<Shared<MachineDisk>, MachineError> {
+    let irq = irqs.line(DISK_IRQ)?;
+    let block = Block::new(crate::store::open(source)?, "pagelab-disk");
+    let disk = shared(BlockDevice::new(block, Arc::new(memory.clone()), irq));
+    mmio.insert("disk", DISK_BASE, VIRTIO_MMIO_SIZE, disk.clone())?;
+    announce(cmdline, DISK_BASE, DISK_IRQ);
+    // Writing to a string cannot fail.
+    let _ = write!(cmdline, " {CMDLINE_DISK}={DISK_BASE:#x}");
     Ok(disk)
 }
 

@@ -10,6 +10,7 @@ use super::root::RootError;
 use crate::devices::block::BackingError;
 use crate::devices::bus::BusError;
 use crate::devices::irq::NoSuchLine;
+use crate::store::StoreError;
 
 /// Why a machine cannot start or go on. Each names the value and the remedy. What the *guest* does
 /// wrong is not an error but a [`super::Stop`], save for a root page that cannot be used.
@@ -33,6 +34,9 @@ pub enum MachineError {
     /// A disk cannot be made.
     #[error(transparent)]
     Disk(#[from] BackingError),
+    /// A disk with files cannot be made.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Two devices are in each other's way.
     #[error(transparent)]
     Bus(#[from] BusError),

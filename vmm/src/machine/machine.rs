@@ -53,6 +53,7 @@ pub struct Machine {
     program: Option<[Shared<ProgramOutput>; 2]>,
     balloon: Option<Shared<MachineBalloon>>,
     swap: Option<Shared<MachineDisk>>,
+    disk: Option<Shared<MachineDisk>>,
     pub(super) watchdog: Watchdog,
     pub(super) time_limit: Option<Duration>,
     /// When the time limit ends; set by the first run.
@@ -121,6 +122,16 @@ impl Machine {
             )?),
             None => None,
         };
+        let disk = match &config.disk {
+            Some(source) => Some(devices::disk(
+                source,
+                &irqs,
+                &memory,
+                &mut mmio,
+                &mut cmdline,
+            )?),
+            None => None,
+        };
         let initramfs = config.initramfs.as_ref();
         let initramfs = initramfs.map(|initramfs| (initramfs, config.initramfs_limit));
         boot::write(&memory, &ram, &layout, initramfs, &cmdline)?;
@@ -142,6 +153,7 @@ impl Machine {
             program,
             balloon,
             swap,
+            disk,
             watchdog: Watchdog::new(config.watchdog),
             time_limit: config.time_limit,
             deadline: None,
@@ -229,6 +241,11 @@ impl Machine {
     /// The disk for swap. Locked for no longer than the host looks at it.
     pub fn swap(&self) -> Option<MutexGuard<'_, MachineDisk>> {
         self.swap.as_ref().map(|disk| lock(disk))
+    }
+
+    /// The disk for files. Locked for no longer than the host looks at it.
+    pub fn disk(&self) -> Option<MutexGuard<'_, MachineDisk>> {
+        self.disk.as_ref().map(|disk| lock(disk))
     }
 
     /// When the guest completed its first line, if it has.

@@ -153,11 +153,16 @@ impl<'a> Human<'a> {
     }
 
     fn swap(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(swap) = &self.report.swap else {
-            return Ok(());
-        };
-        self.heading(f, "Swap", &format!("a device of {}", swap.size))?;
-        let guest = &swap.guest;
+        let disks = [("Swap", &self.report.swap), ("Disk", &self.report.disk)];
+        disks.into_iter().try_for_each(|(name, disk)| match disk {
+            Some(disk) => self.disk(f, name, disk),
+            None => Ok(()),
+        })
+    }
+
+    fn disk(&self, f: &mut fmt::Formatter<'_>, name: &str, disk: &super::Swap) -> fmt::Result {
+        self.heading(f, name, &format!("a device of {}", disk.size))?;
+        let guest = &disk.guest;
         for (what, good, bad) in [
             ("read", guest.reads, guest.read_errors),
             ("written", guest.writes, guest.write_errors),
@@ -208,7 +213,9 @@ impl<'a> Human<'a> {
         if injectors.is_empty() {
             return Ok(());
         }
-        let of_devices = injectors.iter().any(|injector| injector.name == "swap_io");
+        let of_devices = injectors
+            .iter()
+            .any(|injector| injector.name.ends_with("_io"));
         let what = if of_devices { "request" } else { "allocation" };
         let total = injectors.iter().fold(0, |sum: u64, injector| {
             sum.saturating_add(injector.injected)

@@ -72,6 +72,9 @@ pub struct Report {
     /// The swap device, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap: Option<Swap>,
+    /// The disk with files, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Swap>,
     /// Who was killed for want of memory.
     pub oom: Oom,
     /// Injected failures.

@@ -1,12 +1,12 @@
-//! The swap device in the report.
+//! The disks in the report.
 
 use crate::{devices::block::Counters, size::ByteSize};
-use pagelab_abi::swap::SwapIo;
+use pagelab_abi::swap::DiskIo;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The swap device, as both sides saw it.
+/// A disk, that for swap or that with files, as both sides saw it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Swap {
     /// Bytes of the device.
@@ -17,7 +17,7 @@ pub struct Swap {
     pub guest: GuestSwap,
 }
 
-/// The guest's own account of its swap device, in requests of one page.
+/// The guest's own account of a disk, in requests of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GuestSwap {
     /// Pages that were read.
@@ -36,8 +36,8 @@ pub struct GuestSwap {
     pub reported: u64,
 }
 
-impl From<&SwapIo> for GuestSwap {
-    fn from(io: &SwapIo) -> Self {
+impl From<&DiskIo> for GuestSwap {
+    fn from(io: &DiskIo) -> Self {
         Self {
             reads: io.reads.load(Relaxed),
             writes: io.writes.load(Relaxed),

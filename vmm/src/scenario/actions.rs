@@ -7,12 +7,15 @@ use super::{
 };
 use crate::{
     fault::{self, FaultKind, FaultSpec, Injected, Injector},
-    machine::{Machine, call_sites::SiteError},
+    machine::{Machine, MachineDisk, call_sites::SiteError},
     pressure::{PressureProfile, Sample},
     report::Bitflip,
 };
 use pagelab_abi::{fault::CallSite, root::Root};
-use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
+use std::{
+    collections::BTreeMap,
+    sync::{MutexGuard, atomic::Ordering::Relaxed},
+};
 
 /// Samples taken between the first and the last step of a pressure profile.
 const SAMPLES: u64 = 48;
@@ -150,8 +153,8 @@ impl Actions {
     }
 
     fn arm(&self, machine: &Machine, spec: &FaultSpec) -> Result<(), RunError> {
-        if spec.kind == FaultKind::SwapIo {
-            if let Some(mut disk) = machine.swap() {
+        if matches!(spec.kind, FaultKind::SwapIo | FaultKind::FileIo) {
+            if let Some(mut disk) = disk_of(machine, spec.kind) {
                 let seed = fault::seed(spec.kind, self.seed);
                 let injector = Injector::new(spec, seed, disk.injected());
                 disk.inject(injector);
@@ -166,7 +169,7 @@ impl Actions {
         match spec.kind {
             FaultKind::FailPageAlloc => page.set_fail_page_alloc(attr)?,
             FaultKind::Failslab => page.set_failslab(attr)?,
-            FaultKind::SwapIo => {}
+            FaultKind::SwapIo | FaultKind::FileIo => {}
         }
         Ok(())
     }
@@ -186,8 +189,7 @@ impl Actions {
     /// What each injector that was armed has done.
     pub(super) fn injected(&self, machine: &Machine, root: &Root) -> Vec<(FaultKind, Injected)> {
         let counts = |kind| match kind {
-            FaultKind::SwapIo => machine
-                .swap()
+            FaultKind::SwapIo | FaultKind::FileIo => disk_of(machine, kind)
                 .map(|disk| disk.injected())
                 .unwrap_or_default(),
             _ => fault::read(root, kind),
@@ -200,12 +202,22 @@ impl Actions {
     }
 }
 
+/// The disk whose requests a fault of this kind lets fail.
+fn disk_of(machine: &Machine, kind: FaultKind) -> Option<MutexGuard<'_, MachineDisk>> {
+    match kind {
+        FaultKind::SwapIo => machine.swap(),
+        FaultKind::FileIo => machine.disk(),
+        FaultKind::FailPageAlloc | FaultKind::Failslab => None,
+    }
+}
+
 /// Failures of this kind that have reached the workload as an error so far.
 pub(super) fn reported(root: &Root, kind: FaultKind) -> u64 {
     let counter = match kind {
         FaultKind::FailPageAlloc => &root.progress.pages_failed,
         FaultKind::Failslab => &root.progress.objects_failed,
         FaultKind::SwapIo => &root.swap_io.reported,
+        FaultKind::FileIo => &root.file_io.reported,
     };
     counter.load(Relaxed)
 }

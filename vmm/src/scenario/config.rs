@@ -35,6 +35,10 @@ pub struct RunConfig {
     pub transparent_hugepage: TransparentHugepage,
     /// A disk to swap to; none for no swap.
     pub swap: Option<DiskSource>,
+    /// A disk with files, or a directory to make one of; none for no disk.
+    pub disk: Option<DiskSource>,
+    /// A directory that gets what is on the disk at the end.
+    pub disk_out: Option<PathBuf>,
     /// Seed of everything random.
     pub seed: u64,
     /// Balloon pressure; none for what the workload brings along.
@@ -78,6 +82,8 @@ impl Default for RunConfig {
             program: None,
             forward: false,
             swap: None,
+            disk: None,
+            disk_out: None,
             seed: 1,
             pressure: None,
             faults: Vec::new(),
@@ -154,6 +160,9 @@ pub enum ConfigError {
     /// Requests of the swap device are to fail, but there is none.
     #[error("fault {0} needs a swap device; give one with --swap, such as --swap 256M")]
     NoSwap(Box<FaultSpec>),
+    /// Requests of the disk for files are to fail, or it is to be read, but there is none.
+    #[error("{0} needs a disk with files; give one with --disk, such as --disk 64M")]
+    NoDisk(String),
     /// A number that no process has.
     #[error("'{0}' is no process number; write one from 1 on, such as maps=1, or none for all")]
     BadPid(String),

@@ -3,6 +3,7 @@
 use super::StopAt;
 use crate::inspect::{image::ImageError, pagetable::PagingError};
 use crate::machine::{MachineError, call_sites::SiteError, host::HostError, root::RootError};
+use crate::store::StoreError;
 use thiserror::Error;
 
 /// Why a run could not be made, or its result not be kept. What the guest does wrong is in the
@@ -12,6 +13,9 @@ pub enum RunError {
     /// The machine could not be built or run.
     #[error(transparent)]
     Machine(#[from] MachineError),
+    /// What is on the disk with files cannot be copied.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// KVM refused something.
     #[error(transparent)]
     Host(#[from] HostError),

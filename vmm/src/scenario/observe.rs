@@ -4,6 +4,7 @@ use super::{
     Inspection, RunConfig, RunError, Since, devices,
     view::{process_view, task_view, view},
 };
+use crate::store::{self, StoreError};
 use crate::{
     inspect::{
         AuditResult, Outcome,
@@ -136,7 +137,7 @@ impl Observer {
     /// The run was stopped.
     pub(super) fn at_stop(&mut self, machine: &Machine, moment: Moment) {
         self.look(machine, "stop", moment, |observer, snapshot| {
-            observer.add("stop", swap_io(machine, snapshot).into_iter().collect());
+            observer.add("stop", disk_io(machine, snapshot));
         });
         self.walk(machine, "stop");
         self.show(machine);
@@ -150,9 +151,9 @@ impl Observer {
                 .as_ref()
                 .map(|baseline| audit::leak(snapshot, baseline));
             let faults = audit::fault_accounting(snapshot);
-            let swap = swap_io(machine, snapshot);
+            let disks = disk_io(machine, snapshot);
             let left = observer.program.then(|| audit::nothing_left(snapshot));
-            let all = leak.into_iter().chain([faults]).chain(swap).chain(left);
+            let all = leak.into_iter().chain([faults]).chain(disks).chain(left);
             observer.add("end", all.collect());
         });
         self.walk(machine, "end");
@@ -282,10 +283,29 @@ pub(super) fn save(machine: &Machine, path: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Compares what the swap device did, if there is one, with what the guest saw of it.
-fn swap_io(machine: &Machine, snapshot: &Snapshot<'_>) -> Option<AuditResult> {
-    let disk = machine.swap()?;
-    Some(audit::swap_io(snapshot, &disk.counters(), disk.size()))
+/// Copies what is on the disk with files into a directory.
+pub(super) fn copy_disk(machine: &Machine, path: &Path) -> Result<(), RunError> {
+    let Some(disk) = machine.disk() else {
+        return Ok(());
+    };
+    let backing = disk.backing().try_clone();
+    let backing = backing.map_err(|source| StoreError::Host {
+        path: path.to_owned(),
+        source,
+    })?;
+    drop(disk);
+    Ok(store::unpack(backing, path)?)
+}
+
+/// Compares what the disks did, as far as there are any, with what the guest saw of them.
+fn disk_io(machine: &Machine, snapshot: &Snapshot<'_>) -> Vec<AuditResult> {
+    let swap = machine
+        .swap()
+        .map(|disk| audit::swap_io(snapshot, &disk.counters(), disk.size()));
+    let files = machine
+        .disk()
+        .map(|disk| audit::file_io(snapshot, &disk.counters(), disk.size()));
+    swap.into_iter().chain(files).collect()
 }
 
 /// Compares the text in the view buffer with the host's own of the same moment.

@@ -50,6 +50,7 @@ pub(super) fn machine(config: &RunConfig) -> MachineConfig {
         memory: config.memory.0,
         cmdline: cmdline(config),
         swap: config.swap.clone(),
+        disk: config.disk.clone(),
         watchdog: config.watchdog,
         time_limit: Some(config.time_limit),
         console: config.console.then(|| Box::new(io::stderr()) as _),

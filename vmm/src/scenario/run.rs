@@ -66,6 +66,9 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
     if let Some(path) = &config.save {
         observe::save(&run.machine, path)?;
     }
+    if let Some(path) = &config.disk_out {
+        observe::copy_disk(&run.machine, path)?;
+    }
     Ok(summary::report(
         config,
         &run.machine,

@@ -55,6 +55,11 @@ pub(super) fn report(
             device: disk.counters(),
             guest: (&root.swap_io).into(),
         }),
+        disk: machine.disk().map(|disk| Swap {
+            size: ByteSize(disk.size()),
+            device: disk.counters(),
+            guest: (&root.file_io).into(),
+        }),
         oom: (&root.oom).into(),
         pressure: pressure(machine, actions, observer.relief),
         zones: observer.zones,

@@ -76,6 +76,15 @@ impl<M: Machine + 'static> Mm<M> {
         Ok(())
     }
 
+    /// Takes a page out of the cache, with what has been changed in it: what its store has is of no
+    /// interest any more. Nobody may map it.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub fn file_forget(&self, file: FileId, page: u64) {
+        self.drop_pages(file, page, page + 1);
+    }
+
     /// Fills a part of one page with zeros, if it is in the cache or in a store.
     fn zero_part(&self, file: FileId, start: u64, end: u64) -> Result<(), FileError> {
         if start >= end {

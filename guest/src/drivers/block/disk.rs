@@ -44,9 +44,6 @@ mod status {
 /// Looks at the device before it is given up.
 const PATIENCE: u32 = 1_000_000;
 
-/// Header, page and status make three; the size of a queue is a power of two.
-static RINGS: Rings<4> = Rings::new();
-
 /// What a request has besides its page.
 #[repr(C, align(32))]
 struct Frame {
@@ -62,17 +59,32 @@ struct Header {
     sector: u64,
 }
 
-// SAFETY: the header is written only through the one `Disk`, by `&mut`, while the device has no request.
+// SAFETY: the header is written only through the one `Disk` that has the frame, by `&mut`, while the device has no request.
 unsafe impl Sync for Frame {}
 
-static FRAME: Frame = Frame {
-    header: UnsafeCell::new(Header {
-        kind: 0,
-        reserved: 0,
-        sector: 0,
-    }),
-    status: AtomicU8::new(status::NONE),
-};
+/// The memory that a driver shares with its device.
+pub(super) struct Parts {
+    /// Header, page and status make three; the size of a queue is a power of two.
+    rings: Rings<4>,
+    frame: Frame,
+}
+
+impl Parts {
+    /// Nothing is asked for.
+    pub(super) const fn new() -> Self {
+        Self {
+            rings: Rings::new(),
+            frame: Frame {
+                header: UnsafeCell::new(Header {
+                    kind: 0,
+                    reserved: 0,
+                    sector: 0,
+                }),
+                status: AtomicU8::new(status::NONE),
+            },
+        }
+    }
+}
 
 /// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +116,10 @@ impl fmt::Display for DiskError {
     }
 }
 
-/// The driver's view of the device. There is one: it has the statics above for itself.
+/// The driver's view of the device.
 pub(super) struct Disk {
+    /// Its own: no other disk has these.
+    frame: &'static Frame,
     transport: Transport,
     queue: Queue<4>,
     features: u64,
@@ -114,8 +128,8 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// The disk in a register window; none if something else is there.
-    pub(super) fn probe(window: u64) -> Result<Option<Self>, Error> {
+    /// The disk in a register window; none if something else is there. `parts` are for this disk alone.
+    pub(super) fn probe(window: u64, parts: &'static Parts) -> Result<Option<Self>, Error> {
         // SAFETY: the window is a mapped device window from the command line; the balloon's driver,
         // which looks into every window, leaves those alone that are not its own.
         let (transport, id) = unsafe { Transport::new(window)? };
@@ -123,13 +137,14 @@ impl Disk {
             return Ok(None);
         }
         let features = transport.negotiate(feature::RO | feature::FLUSH)?;
-        let mut queue = Queue::new(&RINGS);
+        let mut queue = Queue::new(&parts.rings);
         queue.refuse_interrupts();
         transport.start_queue(0, &queue)?;
         // A disk does not change its size while it has no other driver: two reads are consistent.
         let sectors = u64::from(transport.config(0)) | u64::from(transport.config(4)) << 32;
         transport.start();
         Ok(Some(Self {
+            frame: &parts.frame,
             transport,
             queue,
             features,
@@ -188,15 +203,15 @@ impl Disk {
             reserved: 0,
             sector,
         };
-        // SAFETY: the one disk, by `&mut`; the device has no request that names the header.
-        unsafe { *FRAME.header.get() = header };
-        FRAME.status.store(status::NONE, Relaxed);
+        // SAFETY: the frame's one disk, by `&mut`; the device has no request that names the header.
+        unsafe { *self.frame.header.get() = header };
+        self.frame.status.store(status::NONE, Relaxed);
         let header = Buffer {
-            address: physical(FRAME.header.get()),
+            address: physical(self.frame.header.get()),
             len: size_of::<Header>() as u32,
         };
         let answer = Buffer {
-            address: physical(&raw const FRAME.status),
+            address: physical(&raw const self.frame.status),
             len: 1,
         };
         let first = (header, Direction::ToDevice);
@@ -221,7 +236,7 @@ impl Disk {
     fn wait(&mut self) -> Result<(), DiskError> {
         for _ in 0..PATIENCE {
             match self.queue.take() {
-                Ok(true) => match FRAME.status.load(Relaxed) {
+                Ok(true) => match self.frame.status.load(Relaxed) {
                     status::OK => return Ok(()),
                     status::IOERR => return Err(DiskError::Io),
                     status::UNSUPP => return Err(DiskError::Unsupported),

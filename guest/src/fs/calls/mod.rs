@@ -141,8 +141,8 @@ pub(crate) fn call(caller: &mut Caller<'_>, number: u32, args: &Args) -> Option<
         linux::__NR_truncate => size::truncate(caller, a, b),
         linux::__NR_fallocate => size::fallocate(caller, a, b, c, d),
         linux::__NR_fsync | linux::__NR_fdatasync => size::fsync(caller, a),
-        linux::__NR_syncfs => size::fsync(caller, a),
-        linux::__NR_sync => Ok(0),
+        linux::__NR_syncfs => size::syncfs(caller, a),
+        linux::__NR_sync => Ok(size::sync(caller)),
         linux::__NR_fadvise64 => size::fadvise(caller, a),
 
         linux::__NR_stat => stat::newfstatat(caller, AT_FDCWD, a, b, 0),

@@ -3,6 +3,7 @@
 use super::{Caller, Resolved};
 use crate::fs::{
     dentry::Dentry,
+    disk,
     inode::{Inode, Kind},
     object::{Bytes, Shared},
     path::{AtEnd, Last, PATH_MAX},
@@ -26,8 +27,7 @@ pub(super) fn mkdirat(caller: &mut Caller<'_>, dirfd: u64, path: u64, mode: u64)
     at.check_new()?;
     // The sticky bit and permissions.
     let mode = mode as u32 & 0o1777 & !caller.files.umask;
-    let inode = Inode::create(Kind::Directory, mode)?;
-    at.parent.add(at.name(), inode)?;
+    disk::add_new(&at.parent, at.name(), disk::New::Directory, mode)?;
     Ok(0)
 }
 
@@ -41,8 +41,7 @@ pub(super) fn symlinkat(caller: &mut Caller<'_>, target: u64, dirfd: u64, path: 
     if at.has_slash {
         return Err(Errno::ENOENT.into());
     }
-    let inode = Inode::create(Kind::Symlink(target), 0o777)?;
-    at.parent.add(at.name(), inode)?;
+    disk::add_new(&at.parent, at.name(), disk::New::Symlink(target), 0o777)?;
     Ok(0)
 }
 
@@ -72,7 +71,7 @@ pub(super) fn linkat(caller: &mut Caller<'_>, args: [u64; 5]) -> Answer {
     {
         return Err(Errno::ENOENT.into());
     }
-    at.parent.add(at.name(), dentry.inode.clone())?;
+    disk::link(&at.parent, at.name(), &dentry.inode)?;
     Ok(0)
 }
 
@@ -109,7 +108,7 @@ pub(super) fn unlinkat(caller: &mut Caller<'_>, dirfd: u64, path: u64, flags: u6
     } else if has_slash {
         return Err(Errno::ENOTDIR.into());
     }
-    dentry.remove();
+    disk::unlink(&dentry)?;
     Ok(0)
 }
 
@@ -140,11 +139,7 @@ pub(super) fn renameat2(caller: &mut Caller<'_>, args: [u64; 5]) -> Answer {
         return Ok(0);
     }
     to.check_parent()?;
-    let name = Bytes::copy(to.name())?;
-    if let Some(other) = &to.found {
-        other.remove();
-    }
-    moved.rename(&to.parent, name);
+    disk::rename(&moved, &to.parent, to.name(), to.found.as_ref())?;
     Ok(0)
 }
 

@@ -3,6 +3,7 @@
 use super::{Caller, Resolved};
 use crate::fs::{
     dentry::Dentry,
+    disk,
     file::{OpenFile, Opened},
     inode::{Content, Inode, Kind},
     memory::mm,
@@ -88,7 +89,7 @@ impl Caller<'_> {
                 let opened = OpenFile::behind(&dentry.inode.kind).ok_or(Errno::ENXIO)?;
                 let file = OpenFile::create(opened, dentry.clone(), flags);
                 if file.is_err() {
-                    dentry.remove();
+                    disk::unlink(&dentry)?;
                 }
                 file
             }
@@ -99,9 +100,8 @@ impl Caller<'_> {
     /// Makes an empty file.
     fn create(&self, at: &Resolved, mode: u32) -> Result<Shared<Dentry>, Errno> {
         at.check_parent()?;
-        let kind = Kind::Regular(Content::new()?);
-        let inode = Inode::create(kind, mode & 0o7777 & !self.files.umask)?;
-        at.parent.add(at.name(), inode)
+        let mode = mode & 0o7777 & !self.files.umask;
+        disk::add_new(&at.parent, at.name(), disk::New::Regular, mode)
     }
 
     fn open_existing(

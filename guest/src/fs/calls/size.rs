@@ -2,6 +2,7 @@
 
 use super::{AT_FDCWD, Caller, fd};
 use crate::fs::{
+    disk,
     file::Opened,
     inode::{Inode, Kind},
     memory::mm,
@@ -106,6 +107,10 @@ pub(super) fn fallocate(
         Opened::Pipe(..) => return Err(Errno::ESPIPE.into()),
         _ => return Err(Errno::ENODEV.into()),
     };
+    if file.dentry.inode.disk != 0 {
+        // As Linux's ext2.
+        return Err(Errno::EOPNOTSUPP.into());
+    }
     let end = offset + len;
     if end > MAX_SIZE {
         return Err(Errno::EFBIG.into());
@@ -144,14 +149,30 @@ fn reserve(file: FileId, range: Range<u64>, grows: bool) -> Result<(), Errno> {
     Ok(())
 }
 
-/// There is nothing behind the cache, so all is where it is to be.
 pub(super) fn fsync(caller: &mut Caller<'_>, number: u64) -> Answer {
     let file = caller.files.get(fd(number))?;
     match file.opened {
-        Opened::Regular(_) | Opened::Directory => Ok(0),
+        Opened::Regular(_) | Opened::Directory => {
+            disk::fsync(&file)?;
+            Ok(0)
+        }
         Opened::Path => Err(Errno::EBADF.into()),
         _ => Err(Errno::EINVAL.into()),
     }
+}
+
+pub(super) fn sync(caller: &mut Caller<'_>) -> u64 {
+    disk::sync(&caller.files.root);
+    0
+}
+
+/// There is one file system that has anything to write.
+pub(super) fn syncfs(caller: &mut Caller<'_>, number: u64) -> Answer {
+    let file = caller.files.get(fd(number))?;
+    if file.has(linux::O_PATH) {
+        return Err(Errno::EBADF.into());
+    }
+    Ok(sync(caller))
 }
 
 pub(super) fn fadvise(caller: &mut Caller<'_>, number: u64) -> Answer {

@@ -77,6 +77,37 @@ impl Backing {
         })
     }
 
+    /// Another handle to the same sectors.
+    ///
+    /// # Errors
+    /// If the host has no descriptor for it.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            file: self.file.try_clone()?,
+            ..*self
+        })
+    }
+
+    /// Reads from a byte on.
+    ///
+    /// # Errors
+    /// The host's; beyond the end as well.
+    pub fn read_at(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(bytes, at)
+    }
+
+    /// Writes from a byte on, within the disk.
+    ///
+    /// # Errors
+    /// The host's; beyond the end as well.
+    pub fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let end = at.checked_add(bytes.len() as u64);
+        if end.is_none_or(|end| end > self.size) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.file.write_all_at(bytes, at)
+    }
+
     /// Bytes of the disk.
     pub fn size(&self) -> u64 {
         self.size

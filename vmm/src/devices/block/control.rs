@@ -2,7 +2,7 @@
 
 use vm_memory::GuestMemoryBackend;
 
-use super::{Block, Counters};
+use super::{Backing, Block, Counters};
 use crate::devices::virtio::mmio::VirtioMmio;
 use crate::fault::{Injected, Injector};
 
@@ -13,6 +13,11 @@ impl<M: GuestMemoryBackend> BlockDevice<M> {
     /// Bytes of the disk.
     pub fn size(&self) -> u64 {
         self.device().backing.size()
+    }
+
+    /// Its sectors.
+    pub fn backing(&self) -> &Backing {
+        &self.device().backing
     }
 
     /// What the disk has done so far.

@@ -47,7 +47,7 @@ pub use guest_views::guest_view;
 pub use leak::leak;
 pub use nothing_left::nothing_left;
 pub use summary::{Relief, ZoneSummary, relief, zones};
-pub use swap_io::swap_io;
+pub use swap_io::{file_io, swap_io};
 
 use super::users::Users;
 

@@ -1,23 +1,45 @@
-//! The swap device and its driver tell the same story.
+//! A disk and its driver tell the same story.
 
 use std::sync::atomic::Ordering::Relaxed;
+
+use pagelab_abi::swap::DiskIo;
 
 use super::{AuditResult, Findings};
 use crate::devices::block::Counters;
 use crate::inspect::decode::Snapshot;
 
-const NAME: &str = "swap-io";
-const CHECKS: &str = "every answer of the swap device, each injected error among them, was seen by \
-                      the guest as what it was, and no request was malformed";
-
 /// Compares the guest's account of its swap device with the device's own.
 pub fn swap_io(snapshot: &Snapshot<'_>, device: &Counters, size: u64) -> AuditResult {
     let guest = &snapshot.root.swap_io;
+    let mut findings = compare("swap device", guest, device, size);
+    let errors = [&guest.read_errors, &guest.write_errors, &guest.flush_errors];
+    let errors = errors.iter().fold(0_u64, |sum, counter| {
+        sum.saturating_add(counter.load(Relaxed))
+    });
+    let reported = guest.reported.load(Relaxed);
+    findings.require(reported <= errors, || {
+        format!("{reported} errors reached the workload, but the device made only {errors}")
+    });
+    let checks = "every answer of the swap device, each injected error among them, was seen by the guest as \
+                  what it was, and no request was malformed";
+    findings.into_result("swap-io", checks)
+}
+
+/// Compares the guest's account of its disk with files with the disk's own. One error of writing is told to
+/// each who has the file open, so those that were told are not counted here.
+pub fn file_io(snapshot: &Snapshot<'_>, device: &Counters, size: u64) -> AuditResult {
+    let findings = compare("disk", &snapshot.root.file_io, device, size);
+    let checks = "every answer of the disk with files, each injected error among them, was seen by the guest \
+                  as what it was, and no request was malformed";
+    findings.into_result("file-io", checks)
+}
+
+fn compare(name: &str, guest: &DiskIo, device: &Counters, size: u64) -> Findings {
     let mut findings = Findings::new();
     let pages = guest.pages.load(Relaxed);
     // A guest without a driver for it has no account.
     findings.require(pages == size / pagelab_abi::PAGE_SIZE || pages == 0, || {
-        format!("the guest sees {pages} pages on a swap device of {size} bytes")
+        format!("the guest sees {pages} pages on a {name} of {size} bytes")
     });
     for (what, seen, done) in [
         ("reads", &guest.reads, device.reads),
@@ -28,7 +50,7 @@ pub fn swap_io(snapshot: &Snapshot<'_>, device: &Counters, size: u64) -> AuditRe
     ] {
         let seen = seen.load(Relaxed);
         findings.require(seen == done, || {
-            format!("the guest saw {seen} {what}, the swap device did {done}")
+            format!("the guest saw {seen} {what}, the {name} did {done}")
         });
     }
     for (what, injected, errors) in [
@@ -43,13 +65,5 @@ pub fn swap_io(snapshot: &Snapshot<'_>, device: &Counters, size: u64) -> AuditRe
     findings.require(device.refused == 0, || {
         format!("the guest sent {} malformed requests", device.refused)
     });
-    let errors = [&guest.read_errors, &guest.write_errors, &guest.flush_errors];
-    let errors = errors.iter().fold(0_u64, |sum, counter| {
-        sum.saturating_add(counter.load(Relaxed))
-    });
-    let reported = guest.reported.load(Relaxed);
-    findings.require(reported <= errors, || {
-        format!("{reported} errors reached the workload, but the device made only {errors}")
-    });
-    findings.into_result(NAME, CHECKS)
+    findings
 }

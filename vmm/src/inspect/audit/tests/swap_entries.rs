@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use pagelab_abi::{gfp::Gfp, pte::PTE_ADDRESS, root::Root, swap::SwapIo, swap::swap_pte};
+use pagelab_abi::{gfp::Gfp, pte::PTE_ADDRESS, root::Root, swap::DiskIo, swap::swap_pte};
 use pagelab_mm::{Order, swap::SwapEntry};
 
 use crate::inspect::{
@@ -43,7 +43,7 @@ fn findings(programs: &Programs, ptes: [u64; 2], held: u64) -> Vec<String> {
         image.write(at, &pte.to_le_bytes());
     }
     let account = ROOT + offset_of!(Root, swap_io) as u64;
-    let at = account + offset_of!(SwapIo, held) as u64;
+    let at = account + offset_of!(DiskIo, held) as u64;
     image.write(at, &held.to_le_bytes());
     let audits = audit::all(&image.memory, ROOT, Moment::Between);
     let found = audits.into_iter().find(|it| it.name == "swap-entries");

@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use pagelab_abi::{root::Root, slab::CacheFlags, swap::SwapIo};
+use pagelab_abi::{root::Root, slab::CacheFlags, swap::DiskIo};
 
 use crate::devices::block::Counters;
 use crate::inspect::{
@@ -30,13 +30,13 @@ const DEVICE: Counters = Counters {
 
 /// The fields of the guest's account that go with it.
 const FIELDS: [(usize, u64); 7] = [
-    (offset_of!(SwapIo, pages), 16),
-    (offset_of!(SwapIo, reads), 5),
-    (offset_of!(SwapIo, writes), 7),
-    (offset_of!(SwapIo, flushes), 2),
-    (offset_of!(SwapIo, read_errors), 3),
-    (offset_of!(SwapIo, write_errors), 4),
-    (offset_of!(SwapIo, reported), 6),
+    (offset_of!(DiskIo, pages), 16),
+    (offset_of!(DiskIo, reads), 5),
+    (offset_of!(DiskIo, writes), 7),
+    (offset_of!(DiskIo, flushes), 2),
+    (offset_of!(DiskIo, read_errors), 3),
+    (offset_of!(DiskIo, write_errors), 4),
+    (offset_of!(DiskIo, reported), 6),
 ];
 
 fn audit(device: &Counters, change: Option<(usize, u64)>) -> AuditResult {
@@ -59,7 +59,7 @@ fn two_equal_accounts_hold() {
 fn each_difference_is_found() {
     for (field, value) in FIELDS {
         let wrong = match field {
-            _ if field == offset_of!(SwapIo, reported) => 8,
+            _ if field == offset_of!(DiskIo, reported) => 8,
             _ => value - 1,
         };
         let result = audit(&DEVICE, Some((field, wrong)));
