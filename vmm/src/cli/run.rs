@@ -67,7 +67,7 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
     }
     if arguments.disk.is_none() {
         let of_disk = |spec: &&FaultSpec| spec.kind == FaultKind::FileIo;
-        if let Some(spec) = arguments.fault.iter().find(of_disk) {
+        if let Some(spec) = faults.iter().find(of_disk) {
             return Err(ConfigError::NoDisk(format!("fault {spec}")).into());
         }
         if arguments.disk_out.is_some() {

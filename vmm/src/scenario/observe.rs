@@ -101,7 +101,10 @@ impl Observer {
     /// A program has made the system call that is this event.
     pub(super) fn at_event(&mut self, machine: &Machine, event: u64) {
         let moment = format!("event {event}");
-        self.look(machine, &moment, Moment::Between, |_, _| {});
+        self.look(machine, &moment, Moment::Between, |observer, snapshot| {
+            let store = page_cache_store(machine, snapshot);
+            observer.add(&moment, store.into_iter().collect());
+        });
         self.walk(machine, &moment);
     }
 
@@ -281,6 +284,12 @@ pub(super) fn save(machine: &Machine, path: &Path) -> Result<(), RunError> {
     let views = report::kernel_views(&memory, paging).unwrap_or_default();
     crate::inspect::image::save(path, &memory, &[cpu], paging.model, root, &views)?;
     Ok(())
+}
+
+/// Compares the page cache with the disk with files, if there is one.
+fn page_cache_store(machine: &Machine, snapshot: &Snapshot<'_>) -> Option<AuditResult> {
+    let disk = machine.disk()?;
+    Some(audit::page_cache_store(snapshot, disk.backing()))
 }
 
 /// Copies what is on the disk with files into a directory.

@@ -16,6 +16,7 @@ mod lru_lists;
 mod no_overlap;
 mod nothing_left;
 mod page_cache;
+mod page_cache_store;
 mod page_references;
 mod pageblock_types;
 mod pcp_lists;
@@ -46,6 +47,7 @@ pub use fault_accounting::{FaultAccount, fault_accounting};
 pub use guest_views::guest_view;
 pub use leak::leak;
 pub use nothing_left::nothing_left;
+pub use page_cache_store::page_cache_store;
 pub use summary::{Relief, ZoneSummary, relief, zones};
 pub use swap_io::{file_io, swap_io};
 

@@ -4,6 +4,7 @@
 mod hostile;
 mod leaks;
 mod lru;
+mod page_cache_store;
 mod pages;
 mod slabs;
 mod swap_entries;
