@@ -4,7 +4,7 @@ use super::{
     Inspection, RunConfig, RunError, Since, devices,
     view::{process_view, task_view, view},
 };
-use crate::store::{self, StoreError};
+use crate::store;
 use crate::{
     inspect::{
         AuditResult, Outcome,
@@ -297,13 +297,7 @@ pub(super) fn copy_disk(machine: &Machine, path: &Path) -> Result<(), RunError> 
     let Some(disk) = machine.disk() else {
         return Ok(());
     };
-    let backing = disk.backing().try_clone();
-    let backing = backing.map_err(|source| StoreError::Host {
-        path: path.to_owned(),
-        source,
-    })?;
-    drop(disk);
-    Ok(store::unpack(backing, path)?)
+    Ok(store::unpack(disk.backing(), path)?)
 }
 
 /// Compares what the disks did, as far as there are any, with what the guest saw of them.

@@ -1,9 +1,8 @@
 //! The disk that a guest keeps files on: an ext2 file system, made of a directory of the host before a run
 //! and read back into one after it.
 //!
-//! * `pack`: from a directory to a disk, by the same code that the guest has (`pagelab-ext2`).
-//! * `unpack`: from a disk to a directory, by a reader of other people's (`ext4-view`), as a second
-//!   opinion.
+//! * `pack`: from a directory to a disk. `unpack`: from a disk to a directory. Both by the code that the
+//!   guest has (`pagelab-ext2`), which its own tests hold to others' readers and checkers.
 
 mod device;
 mod error;

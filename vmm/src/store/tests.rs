@@ -19,7 +19,7 @@ fn a_directory_comes_back_as_it_went() {
     fs::set_permissions(from.join("sub/deeper/run"), mode).unwrap();
     symlink("sub/large", from.join("link")).unwrap();
     let disk = open(&DiskSource::File(from)).unwrap();
-    unpack(disk, &to).unwrap();
+    unpack(&disk, &to).unwrap();
     assert_eq!(fs::read(to.join("sub/large")).unwrap(), large);
     assert_eq!(fs::read(to.join("hole")).unwrap(), vec![0; 100_000]);
     assert_eq!(
@@ -30,7 +30,7 @@ fn a_directory_comes_back_as_it_went() {
     assert_eq!(mode.mode() & 0o777, 0o751);
     assert_eq!(fs::read_dir(&to).unwrap().count(), 3);
     let again = open(&DiskSource::File(to.clone())).unwrap();
-    let error = unpack(again, &to).unwrap_err();
+    let error = unpack(&again, &to).unwrap_err();
     assert!(matches!(error, StoreError::NotEmpty(_)), "{error}");
 }
 
@@ -45,6 +45,6 @@ fn what_cannot_be_a_disk_is_refused_by_name() {
     // No file system at all.
     let disk = Backing::anonymous(1 << 20).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let error = unpack(disk, &directory.path().join("to")).unwrap_err();
+    let error = unpack(&disk, &directory.path().join("to")).unwrap_err();
     assert!(matches!(error, StoreError::Unreadable(_)), "{error}");
 }

@@ -78,10 +78,8 @@ impl Backing {
     }
 
     /// Another handle to the same sectors.
-    ///
-    /// # Errors
-    /// If the host has no descriptor for it.
-    pub fn try_clone(&self) -> io::Result<Self> {
+    #[cfg(test)]
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
         Ok(Self {
             file: self.file.try_clone()?,
             ..*self
