@@ -78,3 +78,8 @@ fn ps_top_and_free_find_what_they_look_for() {
     assert!(total > 100 << 10 && total < 128 << 10, "{stdout}");
     assert!(used > 0 && free > 0 && used + free <= total, "{stdout}");
 }
+
+#[test]
+fn a_hundred_lines_of_shell_and_applets() {
+    script(include_str!("../../programs/applets.sh"));
+}
