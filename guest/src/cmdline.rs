@@ -4,6 +4,7 @@
 use core::{fmt, ops::Range};
 use log::LevelFilter;
 use pagelab_abi::{
+    memcg::CMDLINE_MEMORY_MAX,
     platform::{
         CMDLINE_CPU, CMDLINE_DISK, CMDLINE_DOORBELL, CMDLINE_FAIL_PAGE_ALLOC, CMDLINE_FAILSLAB,
         CMDLINE_LOGLEVEL, CMDLINE_PRESSURE, CMDLINE_SEED, CMDLINE_SLAB_DEBUG, CMDLINE_SWAP,
@@ -49,6 +50,8 @@ pub(crate) struct Cmdline<'a> {
     /// Path of the program that is the workload.
     pub(crate) init: Option<&'a str>,
     pub(crate) seed: u64,
+    /// Bytes that the program and its children may have.
+    pub(crate) memory_max: Option<u64>,
     pub(crate) loglevel: LevelFilter,
     /// Letters of `slab_debug=`, if it is there.
     pub(crate) slab_debug: Option<&'a str>,
@@ -94,6 +97,7 @@ impl<'a> Cmdline<'a> {
             workload: "default",
             init: None,
             seed: 1,
+            memory_max: None,
             loglevel: LevelFilter::Info,
             slab_debug: None,
             fail_page_alloc: None,
@@ -143,6 +147,10 @@ impl<'a> Cmdline<'a> {
             }
             CMDLINE_WORKLOAD => self.workload = value,
             CMDLINE_INIT => self.init = Some(value),
+            CMDLINE_MEMORY_MAX => {
+                let wanted = bad(CMDLINE_MEMORY_MAX, "a size");
+                self.memory_max = Some(size(value).ok_or(wanted)?);
+            }
             CMDLINE_SEED => {
                 self.seed = value
                     .parse()

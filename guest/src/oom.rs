@@ -13,6 +13,7 @@ use pagelab_abi::{
 use pagelab_mm::{
     Order,
     machine::Machine,
+    memcg::GroupId,
     oom::{Candidate, Killed, Oom, OomControl},
 };
 
@@ -39,7 +40,11 @@ pub(crate) fn kill(control: OomControl) -> bool {
     HOPELESS.store(false, Relaxed);
     PENDING.store(true, Relaxed);
     let killed = oom.kill(victim);
-    record(&killed, control, OomConstraint::None);
+    let constraint = match control.memcg {
+        None => OomConstraint::None,
+        Some(_) => OomConstraint::Memcg,
+    };
+    record(&killed, control, constraint);
     true
 }
 
@@ -48,6 +53,7 @@ pub(crate) fn died_of_fault() {
     let control = OomControl {
         gfp: Gfp::HIGHUSER_MOVABLE,
         order: Order::ZERO,
+        memcg: None,
     };
     let Some(victim) = oom(mm(), control).current() else {
         return;
@@ -68,6 +74,7 @@ pub(crate) fn candidate(pid: u32) -> Option<Candidate> {
     let control = OomControl {
         gfp: Gfp::empty(),
         order: Order::ZERO,
+        memcg: None,
     };
     oom(mm(), control).find(pid)
 }
@@ -90,7 +97,7 @@ fn record(killed: &Killed, control: OomControl, constraint: OomConstraint) {
     let OomKill {
         event,
         pid,
-        group: _,
+        group,
         comm,
         invoker,
         constraint: why,
@@ -106,6 +113,7 @@ fn record(killed: &Killed, control: OomControl, constraint: OomConstraint) {
     let victim = &killed.victim;
     event.store(root::events(), Relaxed);
     pid.store(victim.pid, Relaxed);
+    group.store(victim.group.map_or(0, GroupId::number), Relaxed);
     for (to, from) in comm.iter().zip(victim.comm) {
         to.store(from, Relaxed);
     }

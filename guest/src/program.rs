@@ -9,17 +9,18 @@ use crate::{
         self, Files, Ramfs, RamfsError,
         disk::{self, MountError},
     },
-    memory::{Memory, slab},
+    memory::{Memory, mm, slab},
     root, safe_point,
     task::{self, Tasks},
 };
 use core::{fmt, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
+    PAGE_SIZE,
     errno::Errno,
     program::{ARGV_FILE, CMDLINE_INIT, ENVP_FILE},
     workload::Phase,
 };
-use pagelab_mm::slab::CreateError;
+use pagelab_mm::{memcg::GroupId, slab::CreateError};
 
 /// Why no program ran.
 enum Problem<'a> {
@@ -31,6 +32,8 @@ enum Problem<'a> {
     Ramfs(RamfsError),
     /// The disk for files could not be mounted.
     Disk(MountError),
+    /// There is no memory group for it.
+    NoGroup,
     /// It could not be started.
     Exec(&'a str, Errno),
 }
@@ -45,6 +48,7 @@ impl fmt::Display for Problem<'_> {
             Self::NoFile(name) => write!(f, "the initial ramfs has no {name}"),
             Self::Ramfs(error) => error.fmt(f),
             Self::Disk(error) => write!(f, "the disk cannot be mounted: {error}"),
+            Self::NoGroup => write!(f, "there are too many memory groups"),
             Self::Exec(path, errno) => write!(f, "{path} cannot be started: {}", errno.name()),
         }
     }
@@ -94,17 +98,28 @@ fn run_in<'a>(tasks: &mut Tasks, cmdline: &Cmdline<'a>) -> Result<u32, Problem<'
     let argv = fs::file_of(archive, ARGV_FILE).ok_or(Problem::NoFile(ARGV_FILE))?;
     let envp = fs::file_of(archive, ENVP_FILE).unwrap_or(&[]);
     let ramfs = Ramfs::mount(archive).map_err(Problem::Ramfs)?;
+    let group = match cmdline.memory_max {
+        Some(max) => {
+            let created = mm().memory_group_create(max / PAGE_SIZE);
+            Some(created.ok_or(Problem::NoGroup)?)
+        }
+        None => None,
+    };
     let mounted = match cmdline.disk {
         Some(_) => disk::mount(&ramfs).map_err(Problem::Disk),
         None => Ok(()),
     };
-    let status = mounted.and_then(|()| match start(tasks, &ramfs, init, argv, envp) {
+    let status = mounted.and_then(|()| match start(tasks, &ramfs, init, argv, envp, group) {
         Ok(()) => Ok(tasks.run()),
         Err(errno) => {
             tasks.clear();
             Err(Problem::Exec(init, errno))
         }
     });
+    if let Some(group) = group {
+        mm().set_current_memory_group(None);
+        mm().memory_group_remove(group);
+    }
     disk::unmount(&ramfs);
     status
 }
@@ -115,8 +130,14 @@ fn start(
     init: &str,
     argv: &[u8],
     envp: &[u8],
+    group: Option<GroupId>,
 ) -> Result<(), Errno> {
     let slot = tasks.add_init()?;
+    if let Some(group) = group {
+        tasks.get_mut(slot).set_memory_group(group);
+        // Its memory is made before it runs.
+        mm().set_current_memory_group(Some(group));
+    }
     tasks.get_mut(slot).files = Some(Files::new(ramfs)?);
     exec::first(tasks, slot, init.as_bytes(), argv, envp)
 }

@@ -83,6 +83,21 @@ static int hog(void)
 	return 7;
 }
 
+/* The same in a group that may have less than the machine has. */
+static int group(void)
+{
+	char *own = map(1);
+	touch(own, 1);
+	pid_t child = fork();
+	if (child == 0) {
+		touch(map(1024), 1024);
+		exit(1);
+	}
+	ended("hog", child);
+	printf("parent %s\n", is_touched(own, 1) ? "whole" : "broken");
+	return 0;
+}
+
 /* The kernel runs out in the middle of a system call that stores into the victim's memory. */
 static int inside(void)
 {
@@ -179,6 +194,8 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IONBF, 0);
 	if (strcmp(what, "hog") == 0)
 		return hog();
+	if (strcmp(what, "group") == 0)
+		return group();
 	if (strcmp(what, "inside") == 0)
 		return inside();
 	if (strcmp(what, "two") == 0 && argc > 2)

@@ -18,7 +18,7 @@
 //! * [`mman`], [`errno`]: arguments and errors of the memory system calls.
 //! * [`mod@task`], the processes.
 //! * [`page_cache`]: the files' pages. [`swap`]: slots, and the swap device.
-//! * [`oom`]: who was killed for want of memory. [`mod@panic`]: what a dying guest leaves behind.
+//! * [`memcg`]: groups of processes with a limit. [`oom`]: who was killed for want of memory. [`mod@panic`]: what a dying guest leaves behind.
 //! * [`view`]: texts in Linux's /proc formats, handed from guest to host.
 //! * [`workload`]: phases and results of the guest's workload.
 //!
@@ -36,6 +36,7 @@ pub mod fault;
 pub mod gfp;
 pub mod lru;
 pub mod memblock;
+pub mod memcg;
 pub mod mm;
 pub mod mm_struct;
 pub mod mman;

@@ -3,6 +3,7 @@
 use crate::{
     lru::{Lruvec, MAX_MEMORY_GROUPS},
     memblock::RegionTable,
+    memcg::MemoryGroup,
     page_cache::PageCacheState,
     slab::SlabState,
     vmstat::NR_NODE_STATS,
@@ -82,8 +83,12 @@ pub struct MmState {
     pub swap: AtomicU64,
     /// How much swap is preferred to pages of files, 0 to 200 (Linux: `vm_swappiness`).
     pub swappiness: AtomicU32,
+    /// Number of the memory group of the process that runs: pages are charged to it.
+    pub current_memory_group: AtomicU32,
     /// Zero.
-    pub tail: [u32; 3],
+    pub tail: [u32; 2],
     /// Lists of pages; index: number of the memory group. The root group has the first.
     pub lruvecs: [Lruvec; MAX_MEMORY_GROUPS],
+    /// The memory groups, by their numbers. The root group has the first.
+    pub memory_groups: [MemoryGroup; MAX_MEMORY_GROUPS],
 }

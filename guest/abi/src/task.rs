@@ -82,8 +82,10 @@ pub struct TaskStruct {
     pub oom_score_adj: AtomicU32,
     /// Number of the parent in whose memory it runs, between vfork and execve, or 0.
     pub lender: AtomicU32,
+    /// Number of its memory group, 0 for the root.
+    pub memory_group: AtomicU32,
     /// Zero.
-    pub reserved: [u32; 6],
+    pub reserved: [u32; 5],
 }
 
 impl TaskStruct {
@@ -104,7 +106,8 @@ impl TaskStruct {
             faults: AtomicU64::new(0),
             oom_score_adj: AtomicU32::new(0),
             lender: AtomicU32::new(0),
-            reserved: [0; 6],
+            memory_group: AtomicU32::new(0),
+            reserved: [0; 5],
         }
     }
 }

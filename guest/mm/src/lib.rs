@@ -38,6 +38,7 @@ pub mod kmalloc;
 pub mod lru;
 pub mod machine;
 pub mod memblock;
+pub mod memcg;
 mod memmap;
 pub mod mm;
 pub mod oom;

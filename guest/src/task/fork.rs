@@ -107,6 +107,7 @@ impl Tasks {
         let (rlimits, comm) = (parent.rlimits, parent.comm());
         let fail = parent.fail.for_child();
         let adj = parent.shared.oom_score_adj.load(Relaxed);
+        let group_number = parent.shared.memory_group.load(Relaxed);
         let files = match &parent.files {
             Some(files) => Some(files.fork()?),
             None => None,
@@ -126,6 +127,7 @@ impl Tasks {
         child.fail = fail;
         child.set_comm(&comm);
         child.shared.oom_score_adj.store(adj, Relaxed);
+        child.shared.memory_group.store(group_number, Relaxed);
         child.files = files;
         child.replace_space(space);
         if flags.contains(CloneFlags::CHILD_CLEARTID) {

@@ -31,7 +31,7 @@ use crate::{
 use core::sync::atomic::Ordering::Relaxed;
 use object::SharedPart;
 use pagelab_abi::task::{COMM_LEN, TaskState};
-use pagelab_mm::user_mm::UserMm;
+use pagelab_mm::{memcg::GroupId, user_mm::UserMm};
 
 pub(crate) use clock::{Clock, EPOCH_NS, SECOND};
 pub(crate) use exit::exited;
@@ -182,6 +182,16 @@ impl Task {
 
     fn set_state(&self, state: TaskState) {
         self.shared.state.store(state as u32, Relaxed);
+    }
+
+    /// The memory group that its pages are charged to.
+    pub(crate) fn memory_group(&self) -> Option<GroupId> {
+        GroupId::from_number(self.shared.memory_group.load(Relaxed))
+    }
+
+    /// Puts it into a memory group. Its pages stay charged where they are.
+    pub(crate) fn set_memory_group(&self, group: GroupId) {
+        self.shared.memory_group.store(group.number(), Relaxed);
     }
 
     /// Names the process.

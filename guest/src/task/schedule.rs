@@ -4,6 +4,7 @@ use super::{Pid, Slot, Task, Tasks, WaitFor};
 use crate::{
     arch::user::{self, Trap},
     machine::kernel_pgd,
+    memory::mm,
     root, safe_point, signal,
     syscall::{self, Flow},
 };
@@ -82,6 +83,7 @@ impl Tasks {
         unsafe { user::resume(&task.context, pgd) };
         task.begin_to_allocate();
         root::tasks().current.store(task.pid().0, Relaxed);
+        mm().set_current_memory_group(task.memory_group());
         self.loaded = Some(slot);
     }
 

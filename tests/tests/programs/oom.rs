@@ -198,3 +198,33 @@ fn the_log_and_the_last_lines_tell() {
         from += found.unwrap_or_else(|| panic!("{text:?} is not in {stderr}"));
     }
 }
+
+#[test]
+fn a_memory_group_has_its_own_limit_and_its_own_victims() {
+    let Some(folder) = programs(Build::Glibc) else {
+        return;
+    };
+    let flags = [&TINY[..], &["--memory-max", "5M"]].concat();
+    let report = guest(folder, &flags, &["./oom", "group"]);
+    assert_eq!(report["verdict"], "held", "{}", report["reasons"]);
+    assert_eq!(
+        stdout(&report),
+        ["hog was killed by signal 9", "parent whole"]
+    );
+    assert_eq!(killed(&report), [2]);
+    let kill = &report["oom"]["kills"][0];
+    assert_eq!(kill["reason"], "worst-of-group");
+    assert!(kill["anon_rss"].as_u64().unwrap() < 5 << 20, "{kill}");
+    let groups = report["memory_groups"].as_array().unwrap();
+    assert_eq!(groups.len(), 1, "{groups:?}");
+    let bytes = |key: &str| groups[0][key].as_u64().unwrap();
+    assert_eq!((bytes("max"), bytes("peak")), (5 << 20, 5 << 20));
+    assert_eq!((bytes("current"), bytes("oom_kills")), (0, 1));
+    assert!(bytes("max_events") > 0);
+    // Most of the machine's memory was free all the while.
+    let stalls = report["pressure"]["relief"]["allocstall"].as_u64().unwrap();
+    assert_eq!(stalls, 0);
+    let held = |audit: &&Value| audit["name"] == "memory-groups" && audit["outcome"] == "held";
+    let audits = report["audits"].as_array().unwrap();
+    assert!(audits.iter().filter(held).count() > 2);
+}

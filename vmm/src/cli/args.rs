@@ -175,6 +175,10 @@ pub(super) struct RunArguments {
     /// repeated.
     #[arg(long, value_name = "HOST[:GUEST]")]
     pub(super) file: Vec<ExtraFile>,
+    /// Memory that the program and its children may have, in pages of their own and of files: a
+    /// memory group with a limit, as memory.max of a cgroup.
+    #[arg(long, value_name = "SIZE", requires = "program")]
+    pub(super) memory_max: Option<ByteSize>,
     /// A static x86-64 Linux program and its arguments: the workload. Its output is pagelab's own,
     /// and so is its exit status if all audits hold.
     #[arg(last = true, value_name = "PROGRAM", conflicts_with = "workload")]

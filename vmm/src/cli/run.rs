@@ -104,6 +104,7 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         swap: arguments.swap.clone(),
         disk: arguments.disk.clone(),
         disk_out: arguments.disk_out.clone(),
+        memory_max: arguments.memory_max,
         seed: arguments.seed,
         pressure,
         faults,

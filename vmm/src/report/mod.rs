@@ -5,6 +5,7 @@
 
 mod bars;
 mod human;
+mod memory_group;
 mod oom;
 mod paint;
 mod program;
@@ -13,6 +14,7 @@ mod swap;
 mod text;
 
 pub use human::Human;
+pub use memory_group::MemoryGroup;
 pub use oom::{Oom, OomKill, OomReason};
 pub use paint::Paint;
 pub use program::{AfterProgram, Program};
@@ -77,6 +79,8 @@ pub struct Report {
     pub disk: Option<Swap>,
     /// Who was killed for want of memory.
     pub oom: Oom,
+    /// Memory groups that there were.
+    pub memory_groups: Vec<MemoryGroup>,
     /// Injected failures.
     pub faults: Faults,
     /// Every audit, in the order in which they were made.

@@ -39,6 +39,8 @@ pub struct RunConfig {
     pub disk: Option<DiskSource>,
     /// A directory that gets what is on the disk at the end.
     pub disk_out: Option<PathBuf>,
+    /// What the program and its children may have, as a memory group; none for no limit.
+    pub memory_max: Option<ByteSize>,
     /// Seed of everything random.
     pub seed: u64,
     /// Balloon pressure; none for what the workload brings along.
@@ -84,6 +86,7 @@ impl Default for RunConfig {
             swap: None,
             disk: None,
             disk_out: None,
+            memory_max: None,
             seed: 1,
             pressure: None,
             faults: Vec::new(),

@@ -16,7 +16,7 @@ use crate::{
         spaces::{ProcessData, ProcessView, Record},
     },
     machine::Machine,
-    report::{Audit, Boot, View},
+    report::{Audit, Boot, MemoryGroup, View},
 };
 use pagelab_abi::{root::Root, view::ViewKind, workload::Phase};
 use std::{collections::BTreeSet, path::Path, sync::atomic::Ordering::Relaxed, time::Duration};
@@ -48,6 +48,8 @@ pub(super) struct Observer {
     pub(super) zones: Vec<ZoneSummary>,
     /// How the guest found memory since it booted.
     pub(super) relief: Relief,
+    /// The memory groups when they were last looked at.
+    pub(super) memory_groups: Vec<MemoryGroup>,
     baseline: Option<Baseline>,
     /// The first of two moments.
     since: Option<Since>,
@@ -182,6 +184,9 @@ impl Observer {
             Ok(snapshot) => {
                 self.zones = audit::zones(&snapshot);
                 self.relief = audit::relief(&snapshot.vmstat);
+                let groups = snapshot.memory_group_states().iter().enumerate();
+                let groups = groups.filter_map(|(number, group)| MemoryGroup::of(number, group));
+                self.memory_groups = groups.collect();
                 self.add(moment, audit::of_snapshot(&snapshot, stands));
                 more(self, &snapshot);
             }

@@ -13,7 +13,8 @@ use crate::{
     report::Verdict,
 };
 use pagelab_abi::{
-    fault::CallSite, platform, program::CMDLINE_INIT, view::ViewKind, workload::Workload,
+    fault::CallSite, memcg::CMDLINE_MEMORY_MAX, platform, program::CMDLINE_INIT, view::ViewKind,
+    workload::Workload,
 };
 use std::{
     collections::BTreeMap,
@@ -91,6 +92,9 @@ fn cmdline(config: &RunConfig) -> String {
         words.push(format!("{}={}", platform::CMDLINE_CPU, config.cpu.name()));
         let thp = config.transparent_hugepage.name();
         words.push(format!("{}={thp}", platform::CMDLINE_TRANSPARENT_HUGEPAGE));
+    }
+    if let Some(max) = config.memory_max {
+        words.push(format!("{CMDLINE_MEMORY_MAX}={}", max.0));
     }
     if let Some(letters) = &config.slab_debug {
         words.push(format!("{}={letters}", platform::CMDLINE_SLAB_DEBUG));

@@ -61,6 +61,7 @@ pub(super) fn report(
             guest: (&root.file_io).into(),
         }),
         oom: (&root.oom).into(),
+        memory_groups: observer.memory_groups,
         pressure: pressure(machine, actions, observer.relief),
         zones: observer.zones,
         boot: observer.boot,

@@ -21,8 +21,11 @@ mod tests;
 pub use choice::{badness, oom_score};
 pub use tasks::Candidate;
 
-use crate::{Mm, Order, machine::Machine};
-use core::fmt::{self, Write};
+use crate::{Mm, Order, machine::Machine, memcg::GroupId};
+use core::{
+    fmt::{self, Write},
+    sync::atomic::Ordering::Relaxed,
+};
 use pagelab_abi::{event::EventKind, gfp::Gfp, task::TaskList, vmstat::VmEvent};
 
 /// The allocation that asks (Linux: `struct oom_control`).
@@ -32,6 +35,8 @@ pub struct OomControl {
     pub gfp: Gfp,
     /// Its order.
     pub order: Order,
+    /// The group at its limit, if it is not that of the machine.
+    pub memcg: Option<GroupId>,
 }
 
 /// A process that was killed.
@@ -61,9 +66,21 @@ impl<'a, M: Machine + 'static> Oom<'a, M> {
         Self { mm, tasks, control }
     }
 
-    /// Pages to which `oom_score_adj` refers: RAM and swap (Linux: `totalpages`).
+    /// Pages to which `oom_score_adj` refers: RAM and swap, or what a group may have (Linux:
+    /// `totalpages`).
     fn total_pages(&self) -> u64 {
-        self.mm.oom_total_pages()
+        let all = self.mm.oom_total_pages();
+        self.control.memcg.map_or(all, |group| {
+            let max = self.mm.memory_group(group).max.load(Relaxed);
+            max.clamp(1, all)
+        })
+    }
+
+    /// Those among whom to choose: those of the group, if it is one that is at its limit.
+    fn eligible(&self) -> impl Iterator<Item = Candidate> {
+        let group = self.control.memcg;
+        let is_in = move |task: &Candidate| group.is_none() || task.group == group;
+        self.candidates().filter(is_in)
     }
 
     /// Whether the allocation is that of a process that has been killed already: it is to fail, so
@@ -74,7 +91,7 @@ impl<'a, M: Machine + 'static> Oom<'a, M> {
 
     /// The process to kill.
     pub fn choose(&self) -> Option<Candidate> {
-        choice::select(self.candidates(), self.total_pages())
+        choice::select(self.eligible(), self.total_pages())
     }
 
     /// Writes the report. Without a victim it says so.
@@ -92,6 +109,10 @@ impl<'a, M: Machine + 'static> Oom<'a, M> {
         // SAFETY: by the contract of `new`; a process that does not run has no kernel work.
         let freed = unsafe { self.mm.oom_reap(victim.mm, in_use) };
         self.mm.count_event(VmEvent::OomKill, 1);
+        if let Some(group) = victim.group {
+            let kills = &self.mm.memory_group(group).oom_kills;
+            kills.fetch_add(1, Relaxed);
+        }
         self.mm
             .machine
             .event(EventKind::OomKill, victim.pid.into(), freed);

@@ -1,7 +1,7 @@
 //! The processes as they stand in RAM.
 
 use super::Oom;
-use crate::machine::Machine;
+use crate::{machine::Machine, memcg::GroupId};
 use core::{fmt, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
     mm_struct::{MMF_OOM_VICTIM, MmStruct, NR_RSS_STATS, RssStat},
@@ -25,6 +25,8 @@ pub struct Candidate {
     pub rss: [u64; NR_RSS_STATS],
     /// Page-table nodes.
     pub pgtables: u64,
+    /// Its memory group; none for the root.
+    pub group: Option<GroupId>,
     /// It has been killed, and has not ended yet.
     pub is_victim: bool,
     /// It runs in the memory of its parent, who is a candidate for it.
@@ -103,6 +105,7 @@ impl<'a, M: Machine + 'static> Oom<'a, M> {
             total_vm: mm.total_vm.load(Relaxed),
             rss: mm.rss.each_ref().map(|count| count.load(Relaxed)),
             pgtables: mm.pgtables.load(Relaxed),
+            group: GroupId::from_number(task.memory_group.load(Relaxed)),
             is_victim: mm.flags.load(Relaxed) & MMF_OOM_VICTIM != 0,
             in_vfork: task.lender.load(Relaxed) != 0,
         })

@@ -39,6 +39,7 @@ fn task(pid: u32, pages: u64, adj: i32) -> Candidate {
         total_vm: 2 * pages,
         rss,
         pgtables: 1,
+        group: None,
         is_victim: false,
         in_vfork: false,
     }
@@ -168,6 +169,7 @@ impl World {
             OomControl {
                 gfp: Gfp::HIGHUSER_MOVABLE,
                 order: Order::ZERO,
+                memcg: None,
             },
         )
     }

@@ -8,8 +8,8 @@ use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 use pagelab_abi::{
     event::EventKind,
     page::{
-        FLAGS_MASK, MIGRATE_PCPTYPES, MIGRATE_SHIFT, ORDER_MASK, ORDER_SHIFT, Page, PageFlags,
-        ZONE_MASK, zone_of,
+        FLAGS_MASK, GROUP_MASK, MIGRATE_PCPTYPES, MIGRATE_SHIFT, ORDER_MASK, ORDER_SHIFT, Page,
+        PageFlags, ZONE_MASK, zone_of,
     },
     percpu::{PCP_MAX_ORDER, pcp_list},
     vmstat::VmEvent,
@@ -87,7 +87,7 @@ impl<M: Machine + 'static> Mm<M> {
         let word = page.flags.load(Relaxed);
         let allocated = PageFlags::ALLOCATED.bits() | order << ORDER_SHIFT;
         if migrate as usize >= MIGRATE_PCPTYPES
-            || word & (FLAGS_MASK | ORDER_MASK) != allocated
+            || word & (FLAGS_MASK | ORDER_MASK | GROUP_MASK) != allocated
             || page.refcount.load(Relaxed) != 1
         {
             return None;
@@ -111,10 +111,11 @@ impl<M: Machine + 'static> Mm<M> {
         Some(())
     }
 
-    /// Compound pages, large blocks, and frees that are wrong.
+    /// Pages of memory groups, compound pages, large blocks, and frees that are wrong.
     #[inline(never)]
     fn free_slow(&self, pfn: Pfn, order: Order) {
-        let word = bad::check_free(&self.map, pfn, order);
+        bad::check_free(&self.map, pfn, order);
+        let word = self.uncharge(self.map.page(pfn.0));
         if word & PageFlags::HEAD.bits() != 0 {
             clear_tails(&self.map, pfn.0, order);
             let flags = &self.map.page(pfn.0).flags;

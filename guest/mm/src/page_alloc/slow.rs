@@ -188,7 +188,11 @@ impl<M: Machine + 'static> Mm<M> {
         }
         self.machine.out_of_memory() > 0
             || !gfp.intersects(Gfp::DMA | Gfp::DMA32)
-                && self.machine.oom_kill(OomControl { gfp, order })
+                && self.machine.oom_kill(OomControl {
+                    gfp,
+                    order,
+                    memcg: None,
+                })
     }
 }
 

@@ -74,7 +74,7 @@ impl<M: Machine + 'static> Mm<M> {
         if pgoff >= MAX_PAGES {
             return Err(AllocError::BadRequest.into());
         }
-        let pfn = self.alloc_pages(gfp, Order::ZERO)?;
+        let pfn = self.alloc_charged(gfp)?;
         if let Err(error) = fill(pfn) {
             self.free_pages(pfn, Order::ZERO);
             return Err(error);

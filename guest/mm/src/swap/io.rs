@@ -44,7 +44,7 @@ impl<M: Machine + 'static> Mm<M> {
         }
         self.swap()?.used(entry)?;
         let pfn = self
-            .alloc_pages(Gfp::HIGHUSER_MOVABLE, Order::ZERO)
+            .alloc_charged(Gfp::HIGHUSER_MOVABLE)
             .map_err(SwapError::NoMemory)?;
         let read = || self.machine.swap_read(entry.slot(), pfn.0);
         if (0..READ_TRIES).all(|_| read().is_err()) {

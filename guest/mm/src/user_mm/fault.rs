@@ -123,7 +123,7 @@ impl<M: Machine + 'static> UserMm<M> {
     /// A page for a program, without content.
     #[inline]
     pub(super) fn alloc_user_page(&self) -> Result<Pfn, AllocError> {
-        self.mm.alloc_pages(Gfp::HIGHUSER_MOVABLE, Order::ZERO)
+        self.mm.alloc_charged(Gfp::HIGHUSER_MOVABLE)
     }
 
     /// Gives back a page that was not mapped in the end.

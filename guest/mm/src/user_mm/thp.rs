@@ -87,7 +87,7 @@ impl<M: Machine + 'static> UserMm<M> {
 
     #[inline(never)]
     fn map_huge_page(&mut self, base: u64, area: &Area) -> bool {
-        if self.tables().has_node(base) {
+        if self.tables().has_node(base) || !self.mm.may_charge(PAGES as u64) {
             return false;
         }
         let mapped = self.new_huge_page().map(|head| {
@@ -100,6 +100,7 @@ impl<M: Machine + 'static> UserMm<M> {
             let (group, index) = (self.anon_group(), area.page_index(base));
             for page in 0..PAGEBLOCK_PAGES {
                 let pfn = Pfn(head.0 + page);
+                self.mm.charge_present(pfn);
                 self.mm
                     .page_add_new_anon_rmap(pfn, group, index + u64::from(page));
                 self.mm.lru_add(pfn, area.flags.contains(VmFlags::LOCKED));

@@ -13,6 +13,7 @@ mod free_list_links;
 mod guest_views;
 mod leak;
 mod lru_lists;
+mod memory_groups;
 mod no_overlap;
 mod nothing_left;
 mod page_cache;
@@ -131,7 +132,7 @@ impl Audit {
 }
 
 /// All audits that need nothing but one moment's memory, in the order of the report.
-const AUDITS: [&Audit; 17] = [
+const AUDITS: [&Audit; 18] = [
     &frames_accounted::AUDIT,
     &no_overlap::AUDIT,
     &buddies_merged::AUDIT,
@@ -147,6 +148,7 @@ const AUDITS: [&Audit; 17] = [
     &slab_debug::AUDIT,
     &vmstat_consistent::AUDIT,
     &lru_lists::AUDIT,
+    &memory_groups::AUDIT,
     &swap_slots::AUDIT,
     &swap_entries::AUDIT,
 ];

@@ -4,6 +4,7 @@ use std::{fmt, sync::atomic::Ordering::Relaxed};
 
 use pagelab_abi::{
     lru::{LruList, Lruvec, MAX_MEMORY_GROUPS, NR_LRU_LISTS},
+    memcg::MemoryGroup,
     page::{NONE, PageFlags, memory_group_of},
     zone::MAX_ZONES,
 };
@@ -76,6 +77,11 @@ impl Snapshot<'_> {
     /// Memory groups, by their numbers.
     pub fn memory_groups(&self) -> std::ops::Range<usize> {
         0..MAX_MEMORY_GROUPS
+    }
+
+    /// What is known of each memory group, by its number.
+    pub fn memory_group_states(&self) -> &[MemoryGroup; MAX_MEMORY_GROUPS] {
+        &self.mm_state().memory_groups
     }
 
     fn lruvec(&self, group: usize) -> Option<&Lruvec> {

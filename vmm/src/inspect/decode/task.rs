@@ -24,6 +24,8 @@ pub struct Task {
     pub mm: u64,
     /// The name of its program.
     pub comm: String,
+    /// Number of its memory group, 0 for the root.
+    pub memory_group: u32,
     /// Added to its badness when memory has run out.
     pub oom_score_adj: i32,
 }
@@ -76,6 +78,7 @@ impl Task {
             exit_code: task.exit_code.load(Relaxed),
             mm: task.mm.load(Relaxed),
             comm: String::from_utf8_lossy(name).into_owned(),
+            memory_group: task.memory_group.load(Relaxed),
             oom_score_adj: task.oom_score_adj.load(Relaxed) as i32,
         }
     }

@@ -4,6 +4,7 @@
 mod hostile;
 mod leaks;
 mod lru;
+mod memory_groups;
 mod page_cache_store;
 mod pages;
 mod slabs;
