@@ -24,6 +24,10 @@ pub const MM_STRUCT: &str = "mm_struct";
 /// taken. No page comes any more (Linux: `MMF_OOM_SKIP`, `MMF_UNSTABLE`).
 pub const MMF_OOM_VICTIM: u32 = 1 << 0;
 
+/// Bit of [`MmStruct::flags`]: the kernel loads or stores there for a system call, perhaps of another
+/// process.
+pub const MMF_IN_ACCESS: u32 = 1 << 1;
+
 /// Kinds of pages that are counted in [`MmStruct::rss`] (Linux include/linux/mm_types_task.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -95,7 +99,7 @@ pub struct MmStruct {
     pub maj_flt: AtomicU64,
     /// Tasks that run in it, which their owner counts.
     pub mm_users: AtomicU32,
-    /// [`MMF_OOM_VICTIM`].
+    /// [`MMF_OOM_VICTIM`], [`MMF_IN_ACCESS`].
     pub flags: AtomicU32,
     /// The [`AnonGroup`].
     pub anon_group: AtomicU64,

@@ -7,6 +7,7 @@ use crate::{Pfn, machine::Machine};
 use core::{ptr::NonNull, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
     PAGE_SIZE,
+    mm_struct::MMF_IN_ACCESS,
     pte::{PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_WRITE, USER_END},
 };
 
@@ -49,7 +50,23 @@ impl<M: Machine + 'static> UserMm<M> {
     }
 
     /// Calls `each` with every page's part of a range: where it is, the bytes before it, its bytes.
+    /// Meanwhile the tables stay, whoever's memory this is.
     fn each_page(
+        &mut self,
+        addr: u64,
+        len: usize,
+        access: Access,
+        each: impl FnMut(NonNull<u8>, usize, usize),
+    ) -> Result<(), Fault> {
+        let flags = &self.mm_struct().flags;
+        flags.fetch_or(MMF_IN_ACCESS, Relaxed);
+        let result = self.each_page_of(addr, len, access, each);
+        let flags = &self.mm_struct().flags;
+        flags.fetch_and(!MMF_IN_ACCESS, Relaxed);
+        result
+    }
+
+    fn each_page_of(
         &mut self,
         addr: u64,
         len: usize,

@@ -4,7 +4,7 @@ use super::UserMm;
 use crate::{Mm, machine::Machine, tlb::TlbGather, vma::Area};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
-    mm_struct::MMF_OOM_VICTIM,
+    mm_struct::{MMF_IN_ACCESS, MMF_OOM_VICTIM},
     vma::{VmFlags, Vma},
     vmstat::VmEvent,
 };
@@ -16,7 +16,8 @@ impl<M: Machine + 'static> Mm<M> {
     ///
     /// # Safety
     /// `gpa` is that of the `MmStruct` of a live [`UserMm`] of this memory manager, whose tree of
-    /// areas is not borrowed. Unless `in_use`, nobody is inside a method of it.
+    /// areas is not borrowed. Unless `in_use`, nobody is inside a method of it but one that loads or
+    /// stores for a system call.
     pub(crate) unsafe fn oom_reap(&'static self, gpa: u64, in_use: bool) -> u64 {
         // SAFETY: by contract.
         let Some(mut space) = (unsafe { UserMm::second(self, gpa) }) else {
@@ -24,8 +25,8 @@ impl<M: Machine + 'static> Mm<M> {
         };
         let before = self.event_count(VmEvent::Pgfree);
         let flags = &space.mm_struct().flags;
-        flags.store(flags.load(Relaxed) | MMF_OOM_VICTIM, Relaxed);
-        if in_use {
+        let before_it = flags.fetch_or(MMF_OOM_VICTIM, Relaxed);
+        if in_use || before_it & MMF_IN_ACCESS != 0 {
             // SAFETY: by contract nobody changes the list.
             unsafe { space.zap_private() };
         } else {
