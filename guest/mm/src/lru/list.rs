@@ -8,7 +8,7 @@ use crate::{
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use pagelab_abi::{
     lru::{LruHead, LruList, Lruvec},
-    page::{NONE, PageFlags, zone_of},
+    page::{NONE, Page, PageFlags, zone_of},
 };
 
 /// A lruvec of which this CPU has the lock. Nothing is allocated or freed, and no event counted,
@@ -32,7 +32,23 @@ impl<'a> LockedLruvec<'a> {
     /// Puts a page that is in no list at the front of one.
     #[inline(always)]
     pub(super) fn push_newest(&self, list: LruList, pfn: u32) {
-        let (page, ends) = (self.map.page(pfn), self.head(list));
+        let page = self.map.page(pfn);
+        self.link_newest(list, pfn, page);
+        let word = page.flags.fetch_or(PageFlags::LRU.bits(), Relaxed);
+        add(self.count(list, word), 1);
+    }
+
+    /// The same with a page whose flags, `word`, nobody else changes.
+    #[inline(always)]
+    pub(super) fn push_new(&self, list: LruList, pfn: u32, page: &Page, word: u32) {
+        self.link_newest(list, pfn, page);
+        page.flags.store(word | PageFlags::LRU.bits(), Relaxed);
+        add(self.count(list, word), 1);
+    }
+
+    #[inline(always)]
+    fn link_newest(&self, list: LruList, pfn: u32, page: &Page) {
+        let ends = self.head(list);
         let next = ends.head.load(Relaxed);
         page.next.store(next, Relaxed);
         page.prev.store(NONE, Relaxed);
@@ -43,7 +59,6 @@ impl<'a> LockedLruvec<'a> {
         };
         back.store(pfn, Relaxed);
         ends.head.store(pfn, Relaxed);
-        self.entered(list, pfn);
     }
 
     /// Takes a page out of its list.
@@ -65,13 +80,6 @@ impl<'a> LockedLruvec<'a> {
         forth.store(next, Relaxed);
         let word = page.flags.fetch_and(!PageFlags::LRU.bits(), Relaxed);
         sub(self.count(list, word), 1);
-    }
-
-    #[inline(always)]
-    fn entered(&self, list: LruList, pfn: u32) {
-        let flags = &self.map.page(pfn).flags;
-        let word = flags.fetch_or(PageFlags::LRU.bits(), Relaxed);
-        add(self.count(list, word), 1);
     }
 
     #[inline(always)]

@@ -29,6 +29,19 @@ impl<M: Machine + 'static> Mm<M> {
         self.lock_lruvec_of(word).push_newest(list, pfn.0);
     }
 
+    /// The same for an anonymous page that is new, so that nobody else changes its flags.
+    #[inline(always)]
+    pub(crate) fn lru_add_new_anon(&self, pfn: Pfn, page: &Page, unevictable: bool) {
+        let mut word = page.flags.load(Relaxed);
+        let list = if unevictable {
+            word |= PageFlags::UNEVICTABLE.bits();
+            LruList::Unevictable
+        } else {
+            LruList::InactiveAnon
+        };
+        self.lock_lruvec_of(word).push_new(list, pfn.0, page, word);
+    }
+
     /// Takes a page that is about to be freed, or that leaves its file, out of its list and forgets
     /// what was known of its use. Whose page it is, it forgets as well.
     #[inline]

@@ -68,8 +68,9 @@ impl<M: Machine + 'static> UserMm<M> {
         let found = self.tables().lookup(page);
         let pte = found.map_or(Pte(0), |(_, pte)| pte);
         if pte.is_none() {
+            let entry = found.map(|(entry, _)| entry);
             return match area.backing {
-                Backing::Anonymous { .. } => self.anonymous_fault(page, &area, access),
+                Backing::Anonymous { .. } => self.anonymous_fault(entry, page, &area, access),
                 Backing::File { pgoff, .. } => {
                     let pgoff = pgoff + ((page - area.start) >> PAGE_SHIFT);
                     self.file_fault(addr, &area, pgoff, access)
@@ -92,32 +93,29 @@ impl<M: Machine + 'static> UserMm<M> {
 
     /// The first access to a page of anonymous memory (Linux: `do_anonymous_page`).
     fn anonymous_fault(
-        &mut self,
+        &self,
+        entry: Option<&AtomicU64>,
         page: u64,
         area: &Area,
         access: Access,
     ) -> Result<(), FaultSignal> {
+        let entry = match entry {
+            Some(entry) => entry,
+            None if access == Access::Write && self.huge_fault(page, area) => return Ok(()),
+            None => self.tables().walk_alloc(page)?,
+        };
         if access != Access::Write {
-            let entry = self.tables().walk_alloc(page)?;
             let pte = Pte::new(self.vm.zero_pfn, area.flags).read_only().special();
             entry.store(pte.0, Relaxed);
-            return Ok(());
-        }
-        if self.huge_fault(page, area) {
             return Ok(());
         }
         let pfn = self.alloc_user_page()?;
         if let Err(error) = self.zero_page(pfn) {
             return self.give_up(pfn, error);
         }
-        match self.tables().walk_alloc(page) {
-            Ok(entry) => {
-                // It is as empty as it was, whatever has been reclaimed since.
-                self.map_anonymous(entry, page, pfn, area);
-                Ok(())
-            }
-            Err(error) => self.give_up(pfn, error),
-        }
+        // It is as empty as it was, whatever has been reclaimed since.
+        self.map_anonymous(entry, page, pfn, area);
+        Ok(())
     }
 
     /// A page for a program, without content.
@@ -136,9 +134,9 @@ impl<M: Machine + 'static> UserMm<M> {
     /// Maps a new anonymous page, written, where a private area is.
     #[inline(always)]
     pub(super) fn map_anonymous(&self, entry: &AtomicU64, page: u64, pfn: Pfn, area: &Area) {
-        let mm = self.mm;
-        mm.page_add_new_anon_rmap(pfn, self.anon_group(), area.page_index(page));
-        mm.lru_add(pfn, area.flags.contains(VmFlags::LOCKED));
+        let (mm, descriptor) = (self.mm, self.mm.map.page(pfn.0));
+        mm.page_add_new_anon_rmap(descriptor, self.anon_group(), area.page_index(page));
+        mm.lru_add_new_anon(pfn, descriptor, area.flags.contains(VmFlags::LOCKED));
         entry.store(Pte::new(pfn, area.flags).writable().0, Relaxed);
         self.add_rss(RssStat::Anon, 1);
     }

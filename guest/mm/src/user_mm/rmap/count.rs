@@ -4,7 +4,7 @@
 use crate::{Mm, Pfn, machine::Machine};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
-    page::{MAPPING_ANON, MAPPING_LAZYFREE, is_anon},
+    page::{MAPPING_ANON, MAPPING_LAZYFREE, Page, is_anon},
     page_cache::AddressSpaceFlags,
     vmstat::NodeStat,
 };
@@ -12,8 +12,7 @@ use pagelab_abi::{
 impl<M: Machine + 'static> Mm<M> {
     /// A new page is mapped by a member of a family, at its place there.
     #[inline(always)]
-    pub(in crate::user_mm) fn page_add_new_anon_rmap(&self, pfn: Pfn, group: u64, index: u64) {
-        let page = self.map.page(pfn.0);
+    pub(in crate::user_mm) fn page_add_new_anon_rmap(&self, page: &Page, group: u64, index: u64) {
         page.mapping.store(group | MAPPING_ANON, Relaxed);
         page.private.store(index as u32, Relaxed);
         page.mapcount.store(1, Relaxed);
