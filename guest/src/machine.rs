@@ -14,7 +14,7 @@ use pagelab_abi::{
     control::Control,
     event::EventKind,
     fault::CallSite,
-    platform::{DIRECT_MAP, Doorbell},
+    platform::{DIRECT_MAP, Doorbell, KMAP_BASE},
 };
 use pagelab_mm::{
     Pfn,
@@ -139,6 +139,5 @@ impl Machine for Guest {
 
 /// Whether an address is in the direct map, and so no window.
 fn is_direct(address: NonNull<u8>) -> bool {
-    let end = DIRECT_MAP + u64::from(DIRECT_END.load(Relaxed)) * PAGE_SIZE;
-    (DIRECT_MAP..end).contains(&(address.as_ptr() as u64))
+    (DIRECT_MAP..KMAP_BASE).contains(&(address.as_ptr() as u64))
 }

@@ -108,7 +108,7 @@ pub struct MmStruct {
     /// Previous in the group.
     pub group_prev: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 4],
 }
 
 /// First word of a live [`AnonGroup`].
@@ -164,7 +164,7 @@ impl MmStruct {
             anon_group: AtomicU64::new(0),
             group_next: AtomicU64::new(0),
             group_prev: AtomicU64::new(0),
-            reserved: [0; 5],
+            reserved: [0; 4],
         }
     }
 }

@@ -169,6 +169,8 @@ pub struct VmaRoot {
     pub start: AtomicU64,
     /// First address that is too high for an area.
     pub end: AtomicU64,
+    /// The area in which a fault was last found, or 0 (Linux until 3.15: `mm->mmap_cache`).
+    pub cache: AtomicU64,
 }
 
 impl VmaRoot {
@@ -181,6 +183,7 @@ impl VmaRoot {
             count: AtomicU64::new(0),
             start: AtomicU64::new(0),
             end: AtomicU64::new(0),
+            cache: AtomicU64::new(0),
         }
     }
 }

@@ -34,6 +34,7 @@ fn entry(window: usize) -> *mut u64 {
 }
 
 /// Opens a window of a CPU onto a frame. None if all are open.
+#[inline]
 pub(crate) fn open(cpu: usize, pfn: u32) -> Option<NonNull<u8>> {
     let depth = DEPTH[cpu].load(Relaxed);
     if depth == WINDOWS {
@@ -44,19 +45,30 @@ pub(crate) fn open(cpu: usize, pfn: u32) -> Option<NonNull<u8>> {
     // SAFETY: an entry of the kmap table, of a window that is closed: the CPU has not cached it.
     unsafe { entry(window).write_volatile(frame | FLAGS.bits()) };
     DEPTH[cpu].store(depth + 1, Relaxed);
-    NonNull::new((KMAP_BASE + window as u64 * PAGE_SIZE) as *mut u8)
+    Some(base(window))
+}
+
+/// The first byte of a window.
+const fn base(window: usize) -> NonNull<u8> {
+    let address = (KMAP_BASE as usize).wrapping_add(window * PAGE_SIZE as usize);
+    match NonNull::new(core::ptr::without_provenance_mut(address)) {
+        Some(base) => base,
+        None => unreachable!(),
+    }
 }
 
 /// Closes the window that a CPU opened last. Panics if it is not the one given.
+#[inline]
 pub(crate) fn close(cpu: usize, address: NonNull<u8>) {
-    let depth = DEPTH[cpu].load(Relaxed);
-    let window = (address.as_ptr() as u64 - KMAP_BASE) / PAGE_SIZE;
+    // Wraps to no window's number if none is open.
+    let depth = DEPTH[cpu].load(Relaxed).wrapping_sub(1);
+    let window = (cpu * WINDOWS).wrapping_add(depth);
     assert!(
-        depth > 0 && window == (cpu * WINDOWS + depth - 1) as u64,
-        "kunmap_local: window {window} of CPU {cpu} is not the one opened last"
+        depth < WINDOWS && address == base(window),
+        "kunmap_local: {address:p} is not the window that CPU {cpu} opened last"
     );
     // SAFETY: an entry of the kmap table; the caller no longer uses the window.
-    unsafe { entry(window as usize).write_volatile(0) };
-    tlb::flush(VirtAddr::new_truncate(KMAP_BASE + window * PAGE_SIZE));
-    DEPTH[cpu].store(depth - 1, Relaxed);
+    unsafe { entry(window).write_volatile(0) };
+    tlb::flush(VirtAddr::from_ptr(address.as_ptr()));
+    DEPTH[cpu].store(depth, Relaxed);
 }

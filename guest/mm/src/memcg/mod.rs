@@ -77,11 +77,11 @@ impl<M: Machine + 'static> Mm<M> {
     ///
     /// # Errors
     /// [`AllocError`]: the group's limit is one more reason for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn alloc_charged(&self, gfp: Gfp) -> Result<Pfn, AllocError> {
         let number = self.state.current_memory_group.load(Relaxed);
         match GroupId::from_number(number) {
-            None => self.alloc_pages(gfp, Order::ZERO),
+            None => self.alloc_page(gfp),
             Some(group) => self.alloc_for(group, gfp),
         }
     }

@@ -62,6 +62,21 @@ impl<M: Machine + 'static> Mm<M> {
     /// nobody will ever free memory (Linux: "System is deadlocked on memory").
     #[inline]
     pub fn alloc_pages(&self, gfp: Gfp, order: Order) -> Result<Pfn, AllocError> {
+        self.alloc_in_line(gfp, order)
+    }
+
+    /// Allocates a single page, as [`Mm::alloc_pages`] does: where the flags are a constant, with less
+    /// to decide.
+    ///
+    /// # Errors
+    /// [`AllocError`].
+    #[inline(always)]
+    pub(crate) fn alloc_page(&self, gfp: Gfp) -> Result<Pfn, AllocError> {
+        self.alloc_in_line(gfp, Order::ZERO)
+    }
+
+    #[inline(always)]
+    fn alloc_in_line(&self, gfp: Gfp, order: Order) -> Result<Pfn, AllocError> {
         // `NOFAIL` is checked, whether or not a list has a block.
         let special = gfp.intersects(Gfp::ZERO.union(Gfp::COMP).union(Gfp::NOFAIL));
         if order.get() <= PCP_MAX_ORDER && !special && !self.is_fail_page_alloc_armed() {

@@ -54,7 +54,7 @@ impl<M: Machine + 'static> UserMm<M> {
             // `check_stable_address_space`).
             return Err(FaultSignal::Oom);
         }
-        let area = match self.tree().find_vma(addr).map(Area::of) {
+        let area = match self.tree().find_vma_again(addr).map(Area::of) {
             Some(area) if area.start <= addr => area,
             above => above
                 .and_then(|area| self.expand_stack(addr, &area))
@@ -119,7 +119,7 @@ impl<M: Machine + 'static> UserMm<M> {
     }
 
     /// A page for a program, without content.
-    #[inline]
+    #[inline(always)]
     pub(super) fn alloc_user_page(&self) -> Result<Pfn, AllocError> {
         self.mm.alloc_charged(Gfp::HIGHUSER_MOVABLE)
     }

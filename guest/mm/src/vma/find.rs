@@ -39,6 +39,22 @@ impl<'r, M: VmaMemory> VmaTree<'r, M> {
         self.get(self.first_above(address))
     }
 
+    /// As [`Self::find_vma`], for faults: they often come one after the other in one area, which is
+    /// remembered.
+    #[inline(always)]
+    pub fn find_vma_again(&self, address: u64) -> Option<&Vma> {
+        let cache = &self.root.cache;
+        if let Some(vma) = self.get(cache.load(Relaxed))
+            && vma.start.load(Relaxed) <= address
+            && address < vma.end.load(Relaxed)
+        {
+            return Some(vma);
+        }
+        let node = self.first_above(address);
+        cache.store(node, Relaxed);
+        self.get(node)
+    }
+
     /// The last area that ends at `address` or below.
     pub fn before(&self, address: u64) -> Option<&Vma> {
         let next = self.first_above(address);

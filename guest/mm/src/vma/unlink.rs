@@ -8,6 +8,10 @@ impl<M: VmaMemory> VmaTree<'_, M> {
     pub(super) fn unlink(&mut self, node: u64) {
         let vma = self.node(node);
         let (prev, next) = (vma.prev.load(Relaxed), vma.next.load(Relaxed));
+        let cache = &self.root.cache;
+        if cache.load(Relaxed) == node {
+            cache.store(0, Relaxed);
+        }
         self.set_next(prev, next);
         self.set_prev(next, prev);
         let count = &self.root.count;

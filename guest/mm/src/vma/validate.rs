@@ -34,6 +34,8 @@ pub enum Violation {
     Gap(u64),
     /// The number of areas is not what is counted.
     Count(u64),
+    /// What is remembered of the last fault is no area of the tree.
+    Cache(u64),
 }
 
 impl fmt::Display for Violation {
@@ -48,6 +50,12 @@ impl fmt::Display for Violation {
             Self::BlackHeight(at) => ("unequal black heights", at),
             Self::Depth(at) => ("too deep", at),
             Self::Gap(at) => ("wrong largest gap", at),
+            Self::Cache(node) => {
+                return write!(
+                    f,
+                    "the object at {node:#x} is remembered, and not in the tree"
+                );
+            }
             Self::Count(count) => return write!(f, "{count} areas counted, not as many found"),
         };
         write!(f, "area at {at:#x}: {what}")
@@ -62,6 +70,8 @@ struct Walk {
     end: u64,
     /// Nodes.
     seen: u64,
+    /// The remembered area is 0, or among them.
+    cache_seen: bool,
 }
 
 impl<M: VmaMemory> VmaTree<'_, M> {
@@ -74,6 +84,7 @@ impl<M: VmaMemory> VmaTree<'_, M> {
             prev: 0,
             end: 0,
             seen: 0,
+            cache_seen: self.root.cache.load(Relaxed) == 0,
         };
         self.check_subtree(self.top(), 0, 0, &mut walk)?;
         if self.root.last.load(Relaxed) != walk.prev {
@@ -82,6 +93,9 @@ impl<M: VmaMemory> VmaTree<'_, M> {
         // The walk ends early if it finds more.
         if walk.seen != self.len() {
             return Err(Violation::Count(self.len()));
+        }
+        if !walk.cache_seen {
+            return Err(Violation::Cache(self.root.cache.load(Relaxed)));
         }
         match walk.prev {
             0 if self.root.first.load(Relaxed) != 0 => Err(Violation::List(0)),
@@ -145,6 +159,7 @@ impl<M: VmaMemory> VmaTree<'_, M> {
         if from_prev.load(Relaxed) != node || vma.prev.load(Relaxed) != walk.prev {
             return Err(Violation::List(start));
         }
+        walk.cache_seen |= self.root.cache.load(Relaxed) == node;
         (walk.prev, walk.end) = (node, end);
         Ok(())
     }

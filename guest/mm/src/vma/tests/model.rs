@@ -290,6 +290,8 @@ proptest! {
                 assert_eq!(pages_of(tree), pages);
                 assert_eq!(pool.used() as u64, tree.len());
                 assert_eq!(tree.find(probe * PAGE_SIZE).is_some(), pages.contains_key(&probe));
+                let again = tree.find_vma_again(probe * PAGE_SIZE).map(Area::of);
+                assert_eq!(again, tree.find_vma(probe * PAGE_SIZE).map(Area::of));
                 let meets = tree.find_intersection(probe * PAGE_SIZE, (probe + 3) * PAGE_SIZE);
                 assert_eq!(meets.is_some(), pages.range(probe..probe + 3).next().is_some());
             }

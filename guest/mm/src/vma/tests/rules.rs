@@ -108,6 +108,7 @@ fn searches_know_the_bounds_of_areas() {
         ] {
             assert_eq!(start(tree.find(page * PAGE_SIZE)), find);
             assert_eq!(start(tree.find_vma(page * PAGE_SIZE)), find_vma);
+            assert_eq!(start(tree.find_vma_again(page * PAGE_SIZE)), find_vma);
         }
         let meet =
             |from: u64, to: u64| start(tree.find_intersection(from * PAGE_SIZE, to * PAGE_SIZE));

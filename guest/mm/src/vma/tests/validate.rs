@@ -102,6 +102,8 @@ fn gaps_and_counts() {
     let count = |tree: &Tree<'_>| &raw const tree.root.count;
     assert_eq!(spoiled(count, |good| good + 1), Violation::Count(8));
     assert_eq!(spoiled(count, |good| good - 1), Violation::Count(6));
+    let cache = |tree: &Tree<'_>| &raw const tree.root.cache;
+    assert_eq!(spoiled(cache, |_| PAGE_SIZE), Violation::Cache(PAGE_SIZE));
 }
 
 #[test]
