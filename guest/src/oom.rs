@@ -66,7 +66,13 @@ pub(crate) fn died_of_fault() {
 /// Whether there are victims that were not asked for yet.
 #[inline]
 pub(crate) fn take_pending() -> bool {
-    PENDING.load(Relaxed) && PENDING.swap(false, Relaxed)
+    is_pending() && PENDING.swap(false, Relaxed)
+}
+
+/// Whether [`take_pending`] would say so.
+#[inline]
+pub(crate) fn is_pending() -> bool {
+    PENDING.load(Relaxed)
 }
 
 /// A process as /proc shows it.

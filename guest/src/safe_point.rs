@@ -35,6 +35,16 @@ pub(crate) fn pass() {
     }
 }
 
+/// Whether [`pass`] has something to do.
+#[inline]
+pub(crate) fn is_due() -> bool {
+    let events = root::events();
+    interrupt::is_pending()
+        || mm().kswapd_is_awake() && events >= BACKGROUND_DUE.load(Relaxed)
+        || balloon::is_due(events)
+        || root::control().views_wanted.load(Relaxed) != 0
+}
+
 /// Kept out of line, as [`pass`] is in every step.
 #[cold]
 #[inline(never)]

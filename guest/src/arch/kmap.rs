@@ -3,7 +3,7 @@
 use super::layout::PAGE_SIZE;
 use core::{
     ptr::NonNull,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed},
 };
 use pagelab_abi::platform::{DIRECT_MAP, KMAP_BASE};
 use pagelab_mm::MAX_CPUS;
@@ -18,26 +18,33 @@ const FLAGS: Flags = Flags::PRESENT
     .union(Flags::DIRTY)
     .union(Flags::NO_EXECUTE);
 
-/// Physical address of the page table behind [`KMAP_BASE`], which is in the direct map.
-static TABLE: AtomicU64 = AtomicU64::new(0);
+/// The page table behind [`KMAP_BASE`], in the direct map.
+static TABLE: AtomicPtr<u64> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Windows open on each CPU.
 static DEPTH: [AtomicUsize; MAX_CPUS] = [const { AtomicUsize::new(0) }; MAX_CPUS];
 
-/// Names the page table. Once, at boot.
+/// Names the page table by its physical address, which is in the direct map. Once, at boot.
 pub(crate) fn init(table: u64) {
-    TABLE.store(table, Relaxed);
+    TABLE.store((DIRECT_MAP + table) as *mut u64, Relaxed);
 }
 
+#[inline]
 fn entry(window: usize) -> *mut u64 {
-    ((DIRECT_MAP + TABLE.load(Relaxed)) as *mut u64).wrapping_add(window)
+    TABLE.load(Relaxed).wrapping_add(window)
+}
+
+/// The first byte of a window.
+#[inline]
+const fn base(window: usize) -> u64 {
+    KMAP_BASE.wrapping_add((window as u64).wrapping_mul(PAGE_SIZE))
 }
 
 /// Opens a window of a CPU onto a frame. None if all are open.
 #[inline]
 pub(crate) fn open(cpu: usize, pfn: u32) -> Option<NonNull<u8>> {
     let depth = DEPTH[cpu].load(Relaxed);
-    if depth == WINDOWS {
+    if depth >= WINDOWS {
         return None;
     }
     let window = cpu * WINDOWS + depth;
@@ -45,30 +52,27 @@ pub(crate) fn open(cpu: usize, pfn: u32) -> Option<NonNull<u8>> {
     // SAFETY: an entry of the kmap table, of a window that is closed: the CPU has not cached it.
     unsafe { entry(window).write_volatile(frame | FLAGS.bits()) };
     DEPTH[cpu].store(depth + 1, Relaxed);
-    Some(base(window))
-}
-
-/// The first byte of a window.
-const fn base(window: usize) -> NonNull<u8> {
-    let address = (KMAP_BASE as usize).wrapping_add(window * PAGE_SIZE as usize);
-    match NonNull::new(core::ptr::without_provenance_mut(address)) {
-        Some(base) => base,
-        None => unreachable!(),
-    }
+    NonNull::new(base(window) as *mut u8)
 }
 
 /// Closes the window that a CPU opened last. Panics if it is not the one given.
 #[inline]
 pub(crate) fn close(cpu: usize, address: NonNull<u8>) {
-    // Wraps to no window's number if none is open.
+    // Without an open window it wraps, and is too large.
     let depth = DEPTH[cpu].load(Relaxed).wrapping_sub(1);
     let window = (cpu * WINDOWS).wrapping_add(depth);
-    assert!(
-        depth < WINDOWS && address == base(window),
-        "kunmap_local: {address:p} is not the window that CPU {cpu} opened last"
-    );
+    let address = address.as_ptr() as u64;
+    if depth >= WINDOWS || address != base(window) {
+        not_the_last(cpu, address);
+    }
     // SAFETY: an entry of the kmap table; the caller no longer uses the window.
     unsafe { entry(window).write_volatile(0) };
-    tlb::flush(VirtAddr::from_ptr(address.as_ptr()));
+    tlb::flush(VirtAddr::new_truncate(address));
     DEPTH[cpu].store(depth, Relaxed);
+}
+
+#[cold]
+#[inline(never)]
+fn not_the_last(cpu: usize, address: u64) -> ! {
+    panic!("kunmap_local: {address:#x} is not the window that CPU {cpu} opened last");
 }

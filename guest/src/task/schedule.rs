@@ -5,7 +5,7 @@ use crate::{
     arch::user::{self, Trap},
     machine::kernel_pgd,
     memory::mm,
-    root, safe_point, signal,
+    oom, root, safe_point, signal,
     syscall::{self, Flow},
 };
 use core::sync::atomic::Ordering::Relaxed;
@@ -190,8 +190,17 @@ impl Task {
         let trap = loop {
             let trap = user::enter(&mut self.context);
             *left -= 1;
-            if trap != Trap::Syscall || !syscall::quick(self) {
-                break trap;
+            match trap {
+                Trap::Syscall if syscall::quick(self) => {}
+                Trap::PageFault { address, code } => {
+                    interrupts::enable();
+                    self.page_fault(address, code);
+                    interrupts::disable();
+                    if self.signals.has_work() || safe_point::is_due() || oom::is_pending() {
+                        break Trap::None;
+                    }
+                }
+                other => break other,
             }
             if *left == 0 {
                 break Trap::None;

@@ -39,40 +39,9 @@ impl Tasks {
     pub(super) fn trap(&mut self, slot: Slot, trap: Trap) -> Flow {
         match trap {
             // The safe point serves an interrupt.
-            Trap::Interrupt | Trap::None | Trap::Syscall => Flow::Continue,
-            Trap::PageFault { address, code } => self.page_fault(slot, address, code),
+            Trap::Interrupt | Trap::None | Trap::Syscall | Trap::PageFault { .. } => Flow::Continue,
             Trap::Exception { vector, code } => self.exception(slot, vector, code),
         }
-    }
-
-    fn page_fault(&mut self, slot: Slot, address: u64, code: u64) -> Flow {
-        let task = self.get_mut(slot);
-        task.count_fault();
-        let Some(space) = &mut task.space else {
-            return Flow::Continue;
-        };
-        let injected = Fail::injected();
-        let majors = space.major_faults();
-        let handled = space.handle_fault(address, code);
-        task.major_faults += space.major_faults() - majors;
-        let Err(fault) = handled else {
-            task.fail.no_longer();
-            return Flow::Continue;
-        };
-        if fault == FaultSignal::Oom && Fail::injected() != injected && task.fail.may_retry() {
-            return Flow::Continue;
-        }
-        let info = match fault {
-            FaultSignal::Oom => {
-                if !space.is_oom_victim() {
-                    oom::died_of_fault();
-                }
-                Info::kernel(linux::SIGKILL)
-            }
-            _ => Info::fault(fault.signo(), fault.code(), fault.address()),
-        };
-        signal::force_trap(task, info, vector::PAGE_FAULT, code, Some(address));
-        Flow::Continue
     }
 
     fn exception(&mut self, slot: Slot, number: u64, error: u64) -> Flow {
@@ -99,6 +68,44 @@ impl Tasks {
 }
 
 impl Task {
+    /// Handles a page fault. If it cannot be, the task has a signal afterwards.
+    #[inline]
+    pub(super) fn page_fault(&mut self, address: u64, code: u64) {
+        self.count_fault();
+        let Some(space) = &mut self.space else {
+            return;
+        };
+        let injected = Fail::injected();
+        let majors = space.major_faults();
+        let handled = space.handle_fault(address, code);
+        self.major_faults += space.major_faults() - majors;
+        match handled {
+            Ok(()) => self.fail.no_longer(),
+            Err(fault) => self.failed_fault(fault, address, code, Fail::injected() != injected),
+        }
+    }
+
+    #[cold]
+    fn failed_fault(&mut self, fault: FaultSignal, address: u64, code: u64, injected: bool) {
+        if fault == FaultSignal::Oom && injected && self.fail.may_retry() {
+            return;
+        }
+        let info = match fault {
+            FaultSignal::Oom => {
+                if !self
+                    .space
+                    .as_ref()
+                    .is_some_and(|space| space.is_oom_victim())
+                {
+                    oom::died_of_fault();
+                }
+                Info::kernel(linux::SIGKILL)
+            }
+            _ => Info::fault(fault.signo(), fault.code(), fault.address()),
+        };
+        signal::force_trap(self, info, vector::PAGE_FAULT, code, Some(address));
+    }
+
     /// Whether it is at an instruction that asks for the CPU's features.
     fn is_at_cpuid(&mut self) -> bool {
         let rip = self.context.regs.rip;

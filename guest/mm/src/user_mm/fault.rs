@@ -92,6 +92,7 @@ impl<M: Machine + 'static> UserMm<M> {
     }
 
     /// The first access to a page of anonymous memory (Linux: `do_anonymous_page`).
+    #[inline(always)]
     fn anonymous_fault(
         &self,
         entry: Option<&AtomicU64>,

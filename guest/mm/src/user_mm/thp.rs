@@ -75,7 +75,7 @@ impl<M: Machine + 'static> UserMm<M> {
     /// The first store to anonymous memory: maps all of the 2 MiB around it, if they lie in the area
     /// and nothing of them is mapped, and there is a block. Otherwise false: a single page will do.
     #[inline]
-    pub(super) fn huge_fault(&mut self, page: u64, area: &Area) -> bool {
+    pub(super) fn huge_fault(&self, page: u64, area: &Area) -> bool {
         let enabled = self.mm.thp_enabled();
         let base = page & !(HUGE_SIZE - 1);
         let fits = base >= area.start && base.saturating_add(HUGE_SIZE) <= area.end;
@@ -86,7 +86,7 @@ impl<M: Machine + 'static> UserMm<M> {
     }
 
     #[inline(never)]
-    fn map_huge_page(&mut self, base: u64, area: &Area) -> bool {
+    fn map_huge_page(&self, base: u64, area: &Area) -> bool {
         if self.tables().has_node(base) || !self.mm.may_charge(PAGES as u64) {
             return false;
         }
@@ -101,9 +101,11 @@ impl<M: Machine + 'static> UserMm<M> {
             for page in 0..PAGEBLOCK_PAGES {
                 let pfn = Pfn(head.0 + page);
                 self.mm.charge_present(pfn);
-                self.mm
-                    .page_add_new_anon_rmap(pfn, group, index + u64::from(page));
-                self.mm.lru_add(pfn, area.flags.contains(VmFlags::LOCKED));
+                let descriptor = self.mm.map.page(pfn.0);
+                let index = index + u64::from(page);
+                self.mm.page_add_new_anon_rmap(descriptor, group, index);
+                let unevictable = area.flags.contains(VmFlags::LOCKED);
+                self.mm.lru_add_new_anon(pfn, descriptor, unevictable);
             }
             let first = Pte::new(head, area.flags).writable();
             self.tables().map_huge(room, first);

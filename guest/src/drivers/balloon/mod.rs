@@ -97,10 +97,16 @@ pub(crate) fn interrupt(lines: u32) {
     }
 }
 
+/// Whether [`work`] has something to do after so many events.
+#[inline]
+pub(crate) fn is_due(events: u64) -> bool {
+    events >= DUE.load(Relaxed)
+}
+
 /// Does a bounded amount of work, if there is any. At safe points.
 #[inline]
 pub(crate) fn work() {
-    if crate::root::events() >= DUE.load(Relaxed) {
+    if is_due(crate::root::events()) {
         crate::task::as_kernel(work_now);
     }
 }
