@@ -65,8 +65,6 @@ pub enum VmEvent {
     SlabsScanned,
     /// Runs of background reclaim.
     Pageoutrun,
-    /// Pages that went to the end of their inactive list, to be reclaimed next.
-    Pgrotated,
     /// Pages that reclaim found to be unevictable.
     UnevictablePgsCulled,
     /// Pages that became evictable again.
@@ -100,7 +98,7 @@ pub enum VmEvent {
 }
 
 /// Number of [`VmEvent`]s.
-pub const NR_VM_EVENTS: usize = 46;
+pub const NR_VM_EVENTS: usize = 45;
 
 impl VmEvent {
     /// All, in the order of their numbers, which is that of their lines.
@@ -135,7 +133,6 @@ impl VmEvent {
         Self::PgstealFile,
         Self::SlabsScanned,
         Self::Pageoutrun,
-        Self::Pgrotated,
         Self::UnevictablePgsCulled,
         Self::UnevictablePgsRescued,
         Self::OomKill,
@@ -186,7 +183,6 @@ impl VmEvent {
             Self::PgstealFile => "pgsteal_file",
             Self::SlabsScanned => "slabs_scanned",
             Self::Pageoutrun => "pageoutrun",
-            Self::Pgrotated => "pgrotated",
             Self::UnevictablePgsCulled => "unevictable_pgs_culled",
             Self::UnevictablePgsRescued => "unevictable_pgs_rescued",
             Self::OomKill => "oom_kill",

@@ -60,6 +60,7 @@ mod tlb;
 pub mod user_mm;
 pub mod validate;
 pub mod vma;
+mod vmscan;
 mod window;
 pub mod zone;
 

@@ -1,12 +1,13 @@
 //! Getting memory back: by an allocation that needs it (direct), and ahead of time (kswapd)
 //! (Linux: mm/vmscan.c, `try_to_free_pages`, `balance_pgdat`).
 //!
-//! What can be reclaimed are the objects that shrinkers know. The pages that per-CPU lists hold
-//! are given back before.
+//! What can be reclaimed are pages of programs and files (`vmscan`) and the objects that shrinkers
+//! know. The pages that per-CPU lists hold are given back before.
 
 use crate::{
     Mm, Order,
     machine::Machine,
+    vmscan::{Reclaimer, ScanControl},
     zone::watermark::{SWAP_CLUSTER_MAX, is_above},
 };
 use core::sync::atomic::Ordering::Relaxed;
@@ -17,7 +18,7 @@ use pagelab_abi::{
     zone::{WMARK_HIGH, WMARK_LOW, Zone},
 };
 
-/// Share of all objects that is looked at first: one in 2^12 (Linux: `DEF_PRIORITY`).
+/// Share of all pages and objects that is looked at first: one in 2^12 (Linux: `DEF_PRIORITY`).
 const DEF_PRIORITY: u32 = 12;
 
 /// Runs in a row without success after which background reclaim is not woken any more, until
@@ -47,32 +48,62 @@ impl<M: Machine + 'static> Mm<M> {
         }
     }
 
-    /// Asks the shrinkers, ever harder, until a cluster of pages is free. Returns the pages that
-    /// were freed.
+    /// Looks for pages that the request can use, ever harder, until a cluster of them is free. Returns
+    /// the pages that were freed.
     pub(crate) fn direct_reclaim(&self, gfp: Gfp) -> u32 {
-        self.reclaim(gfp, |freed| freed >= u64::from(SWAP_CLUSTER_MAX))
+        let highest_zone = self.request(gfp).zone.into();
+        self.reclaim(gfp, highest_zone, Reclaimer::Direct, |freed| {
+            freed >= u64::from(SWAP_CLUSTER_MAX)
+        })
     }
 
-    /// Asks the shrinkers at rising priority until `enough` says so of the pages freed.
-    fn reclaim(&self, gfp: Gfp, enough: impl Fn(u64) -> bool) -> u32 {
+    /// Shrinks lists of pages and asks the shrinkers, at rising priority, until `enough` says so of the
+    /// pages freed.
+    fn reclaim(
+        &self,
+        gfp: Gfp,
+        highest_zone: usize,
+        who: Reclaimer,
+        enough: impl Fn(u64) -> bool,
+    ) -> u32 {
         let cpu = self.this_cpu();
         let before = cpu.event(VmEvent::Pgfree).load(Relaxed);
         cpu.reclaim_depth.store(1, Relaxed);
         let mut freed = 0;
         for priority in (0..=DEF_PRIORITY).rev() {
+            let mut sc = ScanControl {
+                highest_zone,
+                priority,
+                nr_to_reclaim: self.nr_to_reclaim(who, highest_zone),
+                who,
+                reclaimed: 0,
+            };
+            self.shrink_lruvecs(&mut sc);
             self.shrink_slab(gfp, priority);
+            // What was freed went into this CPU's lists.
+            self.drain_local_pages();
             freed = cpu.event(VmEvent::Pgfree).load(Relaxed) - before;
             if enough(freed) {
                 break;
             }
         }
-        // What was freed went into this CPU's lists.
-        self.drain_local_pages();
         cpu.reclaim_depth.store(0, Relaxed);
         if freed > 0 {
             self.state.kswapd_failures.store(0, Relaxed);
         }
         freed as u32
+    }
+
+    /// Pages after which a run at one priority ends (Linux: `kswapd_shrink_node`).
+    fn nr_to_reclaim(&self, who: Reclaimer, highest_zone: usize) -> u64 {
+        let high = |zone: &Zone| u64::from(zone.watermark[WMARK_HIGH].load(Relaxed));
+        let zones = self.zones().iter().take(highest_zone + 1);
+        match who {
+            Reclaimer::Direct => SWAP_CLUSTER_MAX.into(),
+            Reclaimer::Kswapd => zones
+                .map(|zone| high(zone).max(SWAP_CLUSTER_MAX.into()))
+                .sum(),
+        }
     }
 
     /// One round of waiting for memory that others may free: an event, at which a device can give
@@ -114,7 +145,12 @@ impl<M: Machine + 'static> Mm<M> {
         if self.is_balanced(WMARK_HIGH) {
             return true;
         }
-        let freed = self.reclaim(Gfp::KERNEL, |_| self.is_balanced(WMARK_HIGH));
+        let freed = self.reclaim(
+            Gfp::KERNEL,
+            self.highest_unbalanced(),
+            Reclaimer::Kswapd,
+            |_| self.is_balanced(WMARK_HIGH),
+        );
         if freed == 0 {
             let failures = state.kswapd_failures.load(Relaxed);
             state.kswapd_failures.store(failures + 1, Relaxed);
@@ -124,10 +160,19 @@ impl<M: Machine + 'static> Mm<M> {
 
     /// Whether all zones that have memory are above a watermark.
     fn is_balanced(&self, mark: usize) -> bool {
-        let above = |zone: &Zone| is_above(zone, 0, 0, zone.watermark[mark].load(Relaxed).into());
-        self.zones()
-            .iter()
-            .filter(|zone| zone.managed.load(Relaxed) > 0)
-            .all(above)
+        self.zones().iter().all(|zone| is_zone_balanced(zone, mark))
     }
+
+    /// Index of the highest zone that has not enough memory: pages of higher ones do not help it
+    /// (Linux: `kswapd_highest_zoneidx`).
+    fn highest_unbalanced(&self) -> usize {
+        let lacks = |zone: &Zone| !is_zone_balanced(zone, WMARK_HIGH);
+        self.zones().iter().rposition(lacks).unwrap_or(0)
+    }
+}
+
+/// Whether a zone has no memory, or is above a watermark.
+fn is_zone_balanced(zone: &Zone, mark: usize) -> bool {
+    let wanted = zone.watermark[mark].load(Relaxed).into();
+    zone.managed.load(Relaxed) == 0 || is_above(zone, 0, 0, wanted)
 }

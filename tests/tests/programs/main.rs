@@ -36,6 +36,7 @@ mod isolation;
 mod memory;
 mod moments;
 mod oom;
+mod pressure;
 mod process;
 mod repeat;
 mod report;

@@ -2,7 +2,7 @@
 
 use crate::{
     machine::Machine,
-    memmap::{MemMap, add, sub},
+    memmap::{MemMap, add, link, sub},
     sync::{self, Held},
 };
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -27,6 +27,16 @@ impl<'a> LockedLruvec<'a> {
             map,
             _held: sync::lock(&lruvec.lock, || machine.relax()),
         }
+    }
+
+    /// The page that has been in a list longest.
+    pub(super) fn oldest(&self, list: LruList) -> Option<u32> {
+        link(&self.head(list).tail)
+    }
+
+    /// The page that came just after this one.
+    pub(super) fn newer(&self, pfn: u32) -> Option<u32> {
+        link(&self.map.page(pfn).prev)
     }
 
     /// Puts a page that is in no list at the front of one.

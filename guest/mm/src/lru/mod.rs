@@ -5,8 +5,8 @@
 //! leaves it when its last reference is given back. New pages go to the inactive list; to stay they
 //! have to be used again while they are on their way to its end.
 //!
-//! * `list`: links and counts. `pages`: a page comes, goes, is used. `size`: how many there are.
-//!   `validate`: everything that must hold.
+//! * `list`: links and counts. `pages`: a page comes, goes, is used. `isolate`: pages taken out to be
+//!   looked at, and put back. `size`: how many there are. `validate`: everything that must hold.
 //!
 //! Linux gathers up to 15 pages at each CPU before it takes the lock (`folio_batch`). Here each page
 //! goes in at once: the lock costs two instructions where one CPU runs programs, and the host finds
@@ -16,6 +16,7 @@
 //!
 //! [`Lruvec::lock`](pagelab_abi::lru::Lruvec::lock). Nothing else is taken under it.
 
+mod isolate;
 mod list;
 mod pages;
 mod size;
@@ -23,6 +24,8 @@ mod size;
 mod tests;
 mod validate;
 
+pub(crate) use isolate::{Isolated, LruScan};
+pub(crate) use size::lru_size;
 pub use validate::Violation;
 
 use crate::{Mm, machine::Machine};

@@ -5,7 +5,7 @@ use crate::{Mm, Pfn, machine::Machine};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
     lru::LruList,
-    page::{Page, PageFlags, flags_of},
+    page::{MAPPING_LAZYFREE, Page, PageFlags, flags_of},
     vmstat::VmEvent,
 };
 
@@ -72,6 +72,34 @@ impl<M: Machine + 'static> Mm<M> {
                 page.flags.fetch_and(!PageFlags::REFERENCED.bits(), Relaxed);
             });
             self.count_event(VmEvent::Pgactivate, 1);
+        }
+    }
+
+    /// Moves a page to the inactive list, as if it had not been used (Linux: `folio_deactivate`).
+    pub(crate) fn deactivate_page(&self, pfn: Pfn) {
+        let flags = flags_of(self.map.page(pfn.0).flags.load(Relaxed));
+        if flags.contains(PageFlags::LRU | PageFlags::ACTIVE)
+            && !flags.contains(PageFlags::UNEVICTABLE)
+        {
+            self.lru_move(pfn, clear_used);
+            self.count_event(VmEvent::Pgdeactivate, 1);
+        }
+    }
+
+    /// A program gives an anonymous page's content up (Linux: `folio_mark_lazyfree`): it goes where
+    /// pages are dropped. The caller has seen that the page is in no swap slot.
+    pub(crate) fn mark_page_lazyfree(&self, pfn: Pfn) {
+        let page = self.map.page(pfn.0);
+        let flags = flags_of(page.flags.load(Relaxed));
+        if flags.contains(PageFlags::LRU)
+            && !flags.contains(PageFlags::UNEVICTABLE)
+            && page.mapping.load(Relaxed) & MAPPING_LAZYFREE == 0
+        {
+            self.lru_move(pfn, |page| {
+                clear_used(page);
+                page.mapping.fetch_or(MAPPING_LAZYFREE, Relaxed);
+            });
+            self.count_event(VmEvent::Pglazyfree, 1);
         }
     }
 

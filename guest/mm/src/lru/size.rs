@@ -2,7 +2,17 @@
 
 use crate::{Mm, machine::Machine};
 use core::sync::atomic::Ordering::Relaxed;
-use pagelab_abi::lru::LruList;
+use pagelab_abi::lru::{LruList, Lruvec};
+
+/// Pages in a list of a lruvec, of zones up to one (Linux: `lruvec_lru_size`).
+pub(crate) fn lru_size(lruvec: &Lruvec, list: LruList, highest_zone: usize) -> u64 {
+    lruvec
+        .nr
+        .iter()
+        .take(highest_zone + 1)
+        .map(|zone| u64::from(zone[list as usize].load(Relaxed)))
+        .sum()
+}
 
 impl<M: Machine + 'static> Mm<M> {
     /// Pages in the lists of this kind, of all zones and memory groups.

@@ -159,7 +159,8 @@ impl<M: Machine + 'static> Mm<M> {
                 if gfp.contains(Gfp::NORETRY) {
                     return Err(AllocError::NoMemory);
                 }
-                let hopeless = progress == 0 || helped > MAX_RECLAIM_RETRIES;
+                let nothing = progress == 0 && !self.has_evictable(attempt.request.zone.into());
+                let hopeless = nothing || helped > MAX_RECLAIM_RETRIES;
                 if hopeless && !self.asked_for_help(attempt) {
                     return Err(AllocError::NoMemory);
                 }

@@ -25,8 +25,8 @@ use pagelab_abi::{
 const PINNED: VmFlags = VmFlags::LOCKED.union(VmFlags::PFNMAP);
 
 impl<M: Machine + 'static> UserMm<M> {
-    /// madvise. The content of `MADV_FREE`d pages goes at once. `MADV_COLD` and `MADV_MERGEABLE`, and
-    /// for pages of files `MADV_PAGEOUT` and `MADV_WILLNEED`, are heard, and nothing is done.
+    /// madvise. `MADV_MERGEABLE`, and for pages of files `MADV_WILLNEED`, are heard, and nothing is
+    /// done.
     ///
     /// # Errors
     /// `EINVAL` for unknown advice, an unaligned address, or advice that the area does not take,
@@ -85,11 +85,18 @@ impl<M: Machine + 'static> UserMm<M> {
                 return Err(Errno::EINVAL);
             }
             MADV_FREE if !anonymous => return Err(Errno::EINVAL),
-            MADV_DONTNEED | MADV_FREE => {
+            MADV_DONTNEED => {
                 self.drop_pages(area, part);
                 return Ok(());
             }
-            MADV_COLD => return Ok(()),
+            MADV_FREE => {
+                self.free_lazily(part);
+                return Ok(());
+            }
+            MADV_COLD => {
+                self.deactivate(part);
+                return Ok(());
+            }
             MADV_PAGEOUT => {
                 self.page_out(part);
                 return Ok(());

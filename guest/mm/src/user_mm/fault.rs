@@ -17,6 +17,7 @@ use pagelab_abi::{
     mm_struct::RssStat,
     pte::{PTE_ACCESSED, PTE_DIRTY},
     vma::VmFlags,
+    vmstat::VmEvent,
 };
 
 impl From<AllocError> for FaultSignal {
@@ -64,6 +65,7 @@ impl<M: Machine + 'static> UserMm<M> {
             return Err(FaultSignal::AccErr(addr));
         }
         add(&self.mm_struct().min_flt, 1);
+        self.mm.count_event(VmEvent::Pgfault, 1);
         let page = addr & !(PAGE_SIZE - 1);
         let found = self.tables().lookup(page);
         let pte = found.map_or(Pte(0), |(_, pte)| pte);

@@ -2,7 +2,7 @@
 //! out of an area with `LOCKED`, and a count.
 
 use super::UserMm;
-use crate::{machine::Machine, vma::Area};
+use crate::{machine::Machine, pgtable::Pte, vma::Area};
 use core::{ops::Range, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
     PAGE_SHIFT, PAGE_SIZE,
@@ -123,7 +123,29 @@ impl<M: Machine + 'static> UserMm<M> {
         let had = i64::from(area.flags.contains(VmFlags::LOCKED));
         let has = i64::from(flags.contains(VmFlags::LOCKED));
         super::add(&self.mm_struct().locked_vm, pages * (has - had));
+        if has != had {
+            self.lock_pages(part.clone(), has > had);
+        }
         self.merge_at(part.start);
         Ok(())
+    }
+
+    /// Takes the pages of a range, as far as they are there, out of reclaim's reach, or gives them
+    /// back.
+    fn lock_pages(&self, part: Range<u64>, lock: bool) {
+        self.tables()
+            .for_each_node(part.start, part.end, |_, entries| {
+                for entry in entries {
+                    let pte = Pte(entry.load(Relaxed));
+                    if !pte.holds_page() || pte.is_special() {
+                        continue;
+                    }
+                    if lock {
+                        self.mm.lru_cull(pte.pfn());
+                    } else {
+                        self.mm.munlock_page(pte.pfn());
+                    }
+                }
+            });
     }
 }

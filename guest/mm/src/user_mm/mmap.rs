@@ -169,7 +169,9 @@ impl<M: Machine + 'static> UserMm<M> {
         let anonymous = matches!(area.backing, Backing::Anonymous { .. });
         let counts = area.flags.contains(VmFlags::ACCOUNT)
             || !anonymous && area.flags.contains(VmFlags::SHARED) && self.is_shmem(area);
-        if counts && area.pages() > self.mm.total_ram() && !area.flags.contains(VmFlags::NORESERVE)
+        if counts
+            && area.pages() > self.mm.total_ram_and_swap()
+            && !area.flags.contains(VmFlags::NORESERVE)
         {
             return Err(Errno::ENOMEM);
         }

@@ -4,6 +4,7 @@
 //! * `request`: what mmap is asked for. `signal`: how a fault can end.
 //! * `mmap`, `munmap`: areas come and go; `place`: where; `insert`: next to which others.
 //! * `protect`, `brk`, `stack`: rights, the heap, the stack. `range`: what calls over ranges share.
+//! * `age`: what a program knows of the use of its pages.
 //! * `remap`, `advise`, `lock`, `sync`, `populate`: mremap, madvise, the mlock family, msync and
 //!   mincore, pages ahead of their use. `truncate`: files that become shorter while they are mapped.
 //! * `fork`: a second address space with the same content.
@@ -11,7 +12,7 @@
 //! * `fault`, `file_fault`: pages come; `cow`: and are copied when one of those who share them stores;
 //!   `mkclean`: they are to be written.
 //! * `access`: the kernel loads and stores for a system call.
-//! * `zap`: pages go. `swap_out`: pages go to swap; `swap_in`: they come back.
+//! * `zap`: pages go. `swap_in`: they come back from swap.
 //! * `rmap`: from a page to who maps it. `reap`: all pages at once, for want of memory. `thp`: 2 MiB at
 //!   once.
 //!
@@ -28,6 +29,7 @@
 
 mod access;
 mod advise;
+mod age;
 mod brk;
 mod cow;
 mod fault;
@@ -54,7 +56,7 @@ mod smaps;
 mod stack;
 mod stats;
 mod swap_in;
-mod swap_out;
+
 mod sync;
 #[cfg(test)]
 mod tests;

@@ -78,7 +78,7 @@ impl<M: Machine + 'static> UserMm<M> {
             return Ok(());
         }
         if is_accountable(flags) && !area.flags.contains(VmFlags::ACCOUNT) {
-            if (part.end - part.start) >> PAGE_SHIFT > self.mm().total_ram() {
+            if (part.end - part.start) >> PAGE_SHIFT > self.mm().total_ram_and_swap() {
                 return Err(Errno::ENOMEM);
             }
             flags |= VmFlags::ACCOUNT;

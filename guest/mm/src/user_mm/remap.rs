@@ -137,7 +137,7 @@ impl<M: Machine + 'static> UserMm<M> {
             return Err(Errno::EFAULT);
         }
         let counts = area.flags.contains(VmFlags::ACCOUNT) || is_accountable(area.flags);
-        if what.new_len > USER_END || counts && more >> PAGE_SHIFT > self.mm.total_ram() {
+        if what.new_len > USER_END || counts && more >> PAGE_SHIFT > self.mm.total_ram_and_swap() {
             return Err(Errno::ENOMEM);
         }
         Ok(())

@@ -11,6 +11,7 @@ use pagelab_abi::{
     gfp::Gfp,
     mm_struct::{ANON_GROUP, AnonGroup, MM_STRUCT, MmStruct},
     slab::CacheFlags,
+    zone::Zone,
 };
 
 /// The caches of address spaces, of their families and of areas, and the zero page.
@@ -59,5 +60,12 @@ impl<M: Machine + 'static> Mm<M> {
             .iter()
             .map(|zone| u64::from(zone.managed.load(Relaxed)))
             .sum()
+    }
+
+    /// Pages that there is room for, in memory or in swap, used or not: one area alone cannot have more
+    /// (Linux: `__vm_enough_memory` with `OVERCOMMIT_GUESS`).
+    pub(super) fn total_ram_and_swap(&self) -> u64 {
+        let managed = |zone: &Zone| u64::from(zone.managed.load(Relaxed));
+        self.zones().iter().map(managed).sum::<u64>() + self.swap_slots().0
     }
 }

@@ -1,9 +1,14 @@
 //! Pages go (Linux mm/memory.c: `zap_pte_range`).
 
-use super::UserMm;
-use crate::{Pfn, machine::Machine, pgtable::Pte, tlb::TlbGather, vma::Area};
+use super::{UserMm, insert::file_of};
+use crate::{Mm, Pfn, machine::Machine, pgtable::Pte, tlb::TlbGather, vma::Area};
 use core::{ops::Range, sync::atomic::Ordering::Relaxed};
-use pagelab_abi::{PAGE_SHIFT, mm_struct::RssStat, page::is_anon, vma::VmFlags};
+use pagelab_abi::{
+    PAGE_SHIFT,
+    mm_struct::{MmStruct, RssStat},
+    page::is_anon,
+    vma::VmFlags,
+};
 
 impl<M: Machine + 'static> UserMm<M> {
     /// Empties the entries of a part of an area. The frames' references go with the token.
@@ -82,28 +87,43 @@ impl<M: Machine + 'static> UserMm<M> {
 
     /// As what the pages of an area count that are not anonymous.
     pub(super) fn file_rss(&self, area: &Area) -> RssStat {
-        if self.is_shmem(area) {
+        self.mm.file_rss(area)
+    }
+
+    /// Notes how much there is before it gets less.
+    pub(super) fn note_hiwater(&self) {
+        note_hiwater(self.mm_struct());
+    }
+
+    /// Pages that are there.
+    pub fn resident(&self) -> u64 {
+        resident(self.mm_struct())
+    }
+}
+
+impl<M: Machine + 'static> Mm<M> {
+    /// As what the pages of an area count that are not anonymous.
+    pub(super) fn file_rss(&self, area: &Area) -> RssStat {
+        if file_of(area).is_some_and(|file| self.file_is_shmem(file)) {
             RssStat::Shmem
         } else {
             RssStat::File
         }
     }
+}
 
-    /// Notes how much there is before it gets less (Linux: `update_hiwater_rss`).
-    pub(super) fn note_hiwater(&self) {
-        let this = self.mm_struct();
-        let rss = self.resident();
-        if rss > this.hiwater_rss.load(Relaxed) {
-            this.hiwater_rss.store(rss, Relaxed);
-        }
+/// Notes how much there is before it gets less (Linux: `update_hiwater_rss`).
+pub(super) fn note_hiwater(this: &MmStruct) {
+    let rss = resident(this);
+    if rss > this.hiwater_rss.load(Relaxed) {
+        this.hiwater_rss.store(rss, Relaxed);
     }
+}
 
-    /// Pages that are there (Linux: `get_mm_rss`).
-    pub fn resident(&self) -> u64 {
-        let rss = &self.mm_struct().rss;
-        [RssStat::File, RssStat::Anon, RssStat::Shmem]
-            .iter()
-            .map(|kind| rss[*kind as usize].load(Relaxed))
-            .sum()
-    }
+/// Pages that are there (Linux: `get_mm_rss`).
+fn resident(this: &MmStruct) -> u64 {
+    [RssStat::File, RssStat::Anon, RssStat::Shmem]
+        .iter()
+        .map(|kind| this.rss[*kind as usize].load(Relaxed))
+        .sum()
 }

@@ -1,6 +1,8 @@
 //! From a page to the page-table entries that map it (Linux mm/rmap.c).
 //!
-//! * `group`: families of address spaces. `count`: pages get mapped and unmapped.
+//! * `group`: families of address spaces. `count`: pages get mapped and unmapped. `other`: another
+//!   address space, looked into. `walk`: all entries of a page. `unmap`: they are asked how the page
+//!   was used, or let go of it.
 //!
 //! An anonymous page can be mapped by the address space in which it was made, and by those that descend
 //! from it by fork: the [`AnonGroup`](pagelab_abi::mm_struct::AnonGroup) that all of them are in, and to
@@ -15,3 +17,6 @@
 
 mod count;
 mod group;
+mod other;
+mod unmap;
+mod walk;

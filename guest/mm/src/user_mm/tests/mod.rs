@@ -12,6 +12,7 @@ mod heap;
 mod maps;
 mod model;
 mod oracle;
+mod reclaim_model;
 mod remaps;
 mod rights;
 mod stores;
@@ -47,8 +48,15 @@ impl World {
 
     /// The same with a swap device of so many pages, if any.
     fn with_swap(pages: u64) -> Self {
-        let zones = ZoneConfig::with_limits(ZoneModel::Classic, &[4 << 20, 16 << 20]).unwrap();
-        let mm = boot(32 << 20, zones);
+        Self::of_size(32, pages)
+    }
+
+    /// So many MiB, of which the upper half is not in the direct map, and a swap device of so many
+    /// pages, if any.
+    fn of_size(mib: u64, pages: u64) -> Self {
+        let limits = [(mib << 17).max(2 << 20), mib << 19];
+        let zones = ZoneConfig::with_limits(ZoneModel::Classic, &limits).unwrap();
+        let mm = boot(mib << 20, zones);
         mm.slab_init(CacheFlags::empty()).unwrap();
         mm.vm_init().unwrap();
         if pages > 0 {

@@ -227,8 +227,7 @@ fn a_page_that_was_written_out_in_vain_is_written_in_place() {
     let mut user = filled(&world);
     let pte = user.tables().get(AT);
     // What reclaim has done before it gives up, as when a mapping turns out to be locked.
-    let entry = user.tables().walk(AT).unwrap();
-    user.write_protect(AT, entry);
+    world.mm().write_protect_page(pte.pfn());
     world.mm().swap_out(pte.pfn()).unwrap();
     store(&mut user, AT, 70).unwrap();
     assert_eq!(user.tables().get(AT).pfn(), pte.pfn());

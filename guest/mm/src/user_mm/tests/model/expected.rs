@@ -6,8 +6,8 @@ use crate::user_mm::{Access, FaultSignal};
 use pagelab_abi::{
     errno::Errno,
     mman::{
-        MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_FREE, MADV_PAGEOUT, MADV_WILLNEED,
-        MADV_WIPEONFORK, Prot,
+        MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_PAGEOUT, MADV_WILLNEED, MADV_WIPEONFORK,
+        Prot,
     },
 };
 
@@ -80,9 +80,9 @@ pub(super) fn madvise(space: &mut Space, at: u64, len: u64, advice: u32) -> Resu
         };
         let anonymous = matches!(page.source, Source::Anonymous(_));
         match advice {
-            MADV_DONTNEED | MADV_FREE | MADV_PAGEOUT if page.locked => return Err(Errno::EINVAL),
-            MADV_FREE | MADV_WIPEONFORK if !anonymous => return Err(Errno::EINVAL),
-            MADV_DONTNEED | MADV_FREE => match &mut page.source {
+            MADV_DONTNEED | MADV_PAGEOUT if page.locked => return Err(Errno::EINVAL),
+            MADV_WIPEONFORK if !anonymous => return Err(Errno::EINVAL),
+            MADV_DONTNEED => match &mut page.source {
                 Source::Anonymous(byte) => *byte = 0,
                 Source::Private(_, _, copy) => *copy = None,
                 Source::Shared(..) => {}

@@ -8,8 +8,8 @@ mod pair;
 
 use super::PAGE;
 use pagelab_abi::mman::{
-    MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_FREE, MADV_KEEPONFORK, MADV_PAGEOUT,
-    MADV_WILLNEED, MADV_WIPEONFORK, Prot,
+    MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_KEEPONFORK, MADV_PAGEOUT, MADV_WILLNEED,
+    MADV_WIPEONFORK, Prot,
 };
 use pair::Pair;
 use proptest::prelude::*;
@@ -89,7 +89,6 @@ fn step() -> impl Strategy<Value = Step> {
     let len = || 1..9u64;
     let advice = prop::sample::select(std::vec![
         MADV_DONTNEED,
-        MADV_FREE,
         MADV_DONTFORK,
         MADV_DOFORK,
         MADV_WIPEONFORK,

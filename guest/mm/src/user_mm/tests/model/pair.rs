@@ -26,11 +26,12 @@ const SLOTS: u64 = 24;
 
 /// The model beside what is tested.
 pub(super) struct Pair {
-    world: World,
     files: Files,
     ids: Vec<FileId>,
     processes: Vec<(UserMm<TestMachine>, Space)>,
     now: usize,
+    /// The last field, so that what refers to it is dropped before, in a test that fails as well.
+    world: World,
 }
 
 impl Pair {

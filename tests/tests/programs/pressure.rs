@@ -1,0 +1,63 @@
+//! Programs that need more memory than there is: pages go to swap and come back as they were.
+
+use super::{Build, alike_on, guest, programs};
+use serde_json::Value;
+
+/// The smallest machine, with a swap device.
+const TINY: [&str; 4] = ["--memory", "16M", "--swap", "64M"];
+
+fn number(report: &Value, pointer: &str) -> u64 {
+    let found = report.pointer(pointer).and_then(Value::as_u64);
+    found.unwrap_or_else(|| panic!("no number at {pointer}: {report:#}"))
+}
+
+/// The report of the program with so many pages, all of which it finds as it wrote them.
+fn pressure(options: &[&str], pages: &str) -> Option<Value> {
+    let folder = programs(Build::Glibc)?;
+    let report = guest(folder, &[&TINY, options].concat(), &["./pressure", pages]);
+    assert_eq!(report["verdict"], "held", "{report:#}");
+    let expected = format!("{pages} pages, wrong words: 0\n");
+    assert_eq!(report["program"]["stdout"], expected.as_str(), "{report:#}");
+    Some(report)
+}
+
+#[test]
+fn without_pressure_it_is_as_on_linux() {
+    if let Some(folder) = programs(Build::Musl) {
+        alike_on(&["--memory", "64M"], folder, &["./pressure", "500"]);
+    }
+}
+
+/// The balloon leaves 6 of 16 MiB, and the program needs 18.
+#[test]
+fn three_times_the_memory_is_enough() {
+    let Some(report) = pressure(&["--pressure", "step:10M@0"], "4608") else {
+        return;
+    };
+    assert!(number(&report, "/swap/guest/writes") > 4608, "{report:#}");
+    assert!(number(&report, "/swap/guest/reads") > 4608, "{report:#}");
+}
+
+/// A balloon that comes and goes, and a device of which every seventh request fails: the pages stay,
+/// go to other slots or are read again.
+#[test]
+fn a_balloon_and_a_bad_device_lose_no_page_and_it_happens_again_alike() {
+    let options = [
+        "--pressure",
+        "sawtooth:70%@500..12000*4/6",
+        "--fault",
+        "swap_io,interval=7,probability=100,times=200",
+    ];
+    let run = || pressure(&options, "1500");
+    let (Some(first), Some(second)) = (run(), run()) else {
+        return;
+    };
+    assert!(
+        number(&first, "/faults/injectors/0/injected") > 50,
+        "{first:#}"
+    );
+    assert!(number(&first, "/swap/guest/writes") > 1000, "{first:#}");
+    assert_eq!(number(&first, "/swap/guest/reported"), 0);
+    assert_eq!(first["trace_hash"], second["trace_hash"]);
+    assert_eq!(first["events"], second["events"]);
+}
