@@ -198,7 +198,6 @@ pub struct Faults {
     /// One entry for each kind of fault that was armed.
     pub injectors: Vec<Injector>,
     /// Bits that were turned over, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub bitflips: Vec<Bitflip>,
 }
 
