@@ -1,6 +1,6 @@
 //! What pagelab's own ring-3 programs stand on: a static Linux program needs no C library.
 //!
-//! * [`start`]: the entry point and what the compiler expects of a C library.
+//! * `start`: the entry point and what the compiler expects of a C library.
 //! * [`sys`]: the system calls that the programs use.
 //! * [`out`]: lines on standard output.
 //!
