@@ -30,14 +30,15 @@ int main(void)
     if (chdir("/") != 0)
         return 1;
     for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        /* For readv from what cannot be read one Linux looks at the pointer first (6.1), another at
-           the descriptor (6.18). */
+        /* Where the descriptor is of the wrong kind as well, one Linux looks at the vector first
+           (6.1), another at the descriptor (6.18): these two get the right one only. */
+        int vectored = numbers[i] == SYS_readv || numbers[i] == SYS_writev;
         long descriptor = numbers[i] == SYS_readv ? 0 : 1;
         printf("%s:", names[i]);
         for (unsigned j = 0; j < sizeof pointers / sizeof *pointers; j++) {
             long p = pointers[j];
             /* The first argument is a descriptor, a number or a pointer; try it as each. */
-            long as_pointer = syscall(numbers[i], p, p, 64, 8, 0, 0);
+            long as_pointer = vectored ? 0 : syscall(numbers[i], p, p, 64, 8, 0, 0);
             int first = as_pointer < 0 ? errno : 0;
             long as_number = syscall(numbers[i], descriptor, p, 64, 8, 0, 0);
             int second = as_number < 0 ? errno : 0;
