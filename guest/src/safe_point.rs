@@ -25,7 +25,7 @@ pub(crate) fn pass() {
         balloon::interrupt(interrupt::take());
     }
     let mm = mm();
-    if mm.kswapd_is_awake() && root::events() >= BACKGROUND_DUE.load(Relaxed) {
+    if is_background_due(mm, root::events()) {
         background(mm);
     }
     mm.balance_dirty_pages();
@@ -40,9 +40,15 @@ pub(crate) fn pass() {
 pub(crate) fn is_due() -> bool {
     let events = root::events();
     interrupt::is_pending()
-        || mm().kswapd_is_awake() && events >= BACKGROUND_DUE.load(Relaxed)
+        || is_background_due(mm(), events)
         || balloon::is_due(events)
         || root::control().views_wanted.load(Relaxed) != 0
+}
+
+/// Whether background reclaim has something to do after so many events.
+#[inline]
+fn is_background_due(mm: &Memory, events: u64) -> bool {
+    mm.kswapd_is_awake() && events >= BACKGROUND_DUE.load(Relaxed)
 }
 
 /// Kept out of line, as [`pass`] is in every step.

@@ -38,7 +38,7 @@ impl Tasks {
     /// Handles a trap of a task.
     pub(super) fn trap(&mut self, slot: Slot, trap: Trap) -> Flow {
         match trap {
-            // The safe point serves an interrupt.
+            // The safe point serves an interrupt; page faults were handled around ring 3.
             Trap::Interrupt | Trap::None | Trap::Syscall | Trap::PageFault { .. } => Flow::Continue,
             Trap::Exception { vector, code } => self.exception(slot, vector, code),
         }

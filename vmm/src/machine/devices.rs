@@ -11,11 +11,10 @@ use pagelab_abi::platform::{
 
 use pagelab_abi::program::{STDERR_PORT, STDOUT_PORT};
 
-use super::disk::DiskSource;
 use super::error::MachineError;
 use super::memory::GuestMemory;
 use crate::devices::balloon::{Balloon, BalloonDevice};
-use crate::devices::block::{Block, BlockDevice};
+use crate::devices::block::{Backing, Block, BlockDevice};
 use crate::devices::bus::Bus;
 use crate::devices::doorbell::{DOORBELL_PORTS, DoorbellPort, RootPort};
 use crate::devices::exit::{EXIT_PORTS, ExitPort};
@@ -37,17 +36,37 @@ const CONSOLE_TAIL: usize = 64 << 10;
 /// Interrupt line of the balloon: the first after the serial console's.
 const BALLOON_IRQ: u32 = SERIAL_IRQ + 1;
 
-/// Interrupt line of the disk for swap.
-const SWAP_IRQ: u32 = BALLOON_IRQ + 1;
+/// Where a disk stands, and how the guest learns what it is for.
+pub(super) struct DiskPlace {
+    /// Its name on the bus.
+    name: &'static str,
+    /// The serial number that it tells.
+    serial: &'static str,
+    /// Its register window.
+    base: u64,
+    /// Its interrupt line.
+    irq: u32,
+    /// The option on the kernel's command line that names the window.
+    option: &'static str,
+}
 
-/// Register window of the disk for swap: behind the balloon's, whether there is a balloon or not.
-const SWAP_BASE: u64 = MMIO_BASE + VIRTIO_MMIO_SIZE;
+/// The disk for swap: behind the balloon, whether there is a balloon or not.
+pub(super) const SWAP: DiskPlace = DiskPlace {
+    name: "swap",
+    serial: "pagelab-swap",
+    base: MMIO_BASE + VIRTIO_MMIO_SIZE,
+    irq: BALLOON_IRQ + 1,
+    option: CMDLINE_SWAP,
+};
 
-/// Interrupt line of the disk for files.
-const DISK_IRQ: u32 = SWAP_IRQ + 1;
-
-/// Register window of the disk for files: behind that for swap, whether there is one or not.
-const DISK_BASE: u64 = SWAP_BASE + VIRTIO_MMIO_SIZE;
+/// The disk for files: behind that for swap, whether there is one or not.
+pub(super) const DISK: DiskPlace = DiskPlace {
+    name: "disk",
+    serial: "pagelab-disk",
+    base: SWAP.base + VIRTIO_MMIO_SIZE,
+    irq: SWAP.irq + 1,
+    option: CMDLINE_DISK,
+};
 
 /// The bus of the ports, and what is written to the console.
 pub(super) fn ports(
@@ -99,39 +118,23 @@ pub(super) fn balloon(
     Ok(balloon)
 }
 
-/// Puts a disk behind the balloon and says that it is for swap.
-pub(super) fn swap(
-    source: &DiskSource,
-    irqs: &IrqLines,
-    memory: &GuestMemory,
-    mmio: &mut Bus,
-    cmdline: &mut String,
-) -> Result<Shared<MachineDisk>, MachineError> {
-    let irq = irqs.line(SWAP_IRQ)?;
-    let block = Block::new(source.open()?, "pagelab-swap");
-    let disk = shared(BlockDevice::new(block, Arc::new(memory.clone()), irq));
-    mmio.insert("swap", SWAP_BASE, VIRTIO_MMIO_SIZE, disk.clone())?;
-    announce(cmdline, SWAP_BASE, SWAP_IRQ);
-    // Writing to a string cannot fail.
-    let _ = write!(cmdline, " {CMDLINE_SWAP}={SWAP_BASE:#x}");
-    Ok(disk)
-}
-
-/// Puts a disk behind that for swap and says that it has files.
+/// Puts a disk in its place and says what it is for.
 pub(super) fn disk(
-    source: &DiskSource,
+    place: &DiskPlace,
+    backing: Backing,
     irqs: &IrqLines,
     memory: &GuestMemory,
     mmio: &mut Bus,
     cmdline: &mut String,
 ) -> Result<Shared<MachineDisk>, MachineError> {
-    let irq = irqs.line(DISK_IRQ)?;
-    let block = Block::new(crate::store::open(source)?, "pagelab-disk");
-    let disk = shared(BlockDevice::new(block, Arc::new(memory.clone()), irq));
-    mmio.insert("disk", DISK_BASE, VIRTIO_MMIO_SIZE, disk.clone())?;
-    announce(cmdline, DISK_BASE, DISK_IRQ);
+    let &DiskPlace { base, irq, .. } = place;
+    let block = Block::new(backing, place.serial);
+    let line = irqs.line(irq)?;
+    let disk = shared(BlockDevice::new(block, Arc::new(memory.clone()), line));
+    mmio.insert(place.name, base, VIRTIO_MMIO_SIZE, disk.clone())?;
+    announce(cmdline, base, irq);
     // Writing to a string cannot fail.
-    let _ = write!(cmdline, " {CMDLINE_DISK}={DISK_BASE:#x}");
+    let _ = write!(cmdline, " {}={base:#x}", place.option);
     Ok(disk)
 }
 

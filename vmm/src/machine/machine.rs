@@ -112,24 +112,14 @@ impl Machine {
             true => Some(devices::balloon(&irqs, &memory, &mut mmio, &mut cmdline)?),
             false => None,
         };
+        let mut put_disk =
+            |place, backing| devices::disk(place, backing, &irqs, &memory, &mut mmio, &mut cmdline);
         let swap = match &config.swap {
-            Some(source) => Some(devices::swap(
-                source,
-                &irqs,
-                &memory,
-                &mut mmio,
-                &mut cmdline,
-            )?),
+            Some(source) => Some(put_disk(&devices::SWAP, source.open()?)?),
             None => None,
         };
         let disk = match &config.disk {
-            Some(source) => Some(devices::disk(
-                source,
-                &irqs,
-                &memory,
-                &mut mmio,
-                &mut cmdline,
-            )?),
+            Some(source) => Some(put_disk(&devices::DISK, crate::store::open(source)?)?),
             None => None,
         };
         let initramfs = config.initramfs.as_ref();

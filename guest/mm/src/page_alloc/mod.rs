@@ -55,11 +55,8 @@ impl<M: Machine + 'static> Mm<M> {
     /// head's descriptor `flags` and `refcount` (1) are set, the other fields are undefined.
     ///
     /// # Errors
-    /// [`AllocError`]; lack of memory never panics, with one exception.
-    ///
-    /// # Panics
-    /// If [`Gfp::NOFAIL`] is set and nothing in the machine can be reclaimed any more: then
-    /// nobody will ever free memory (Linux: "System is deadlocked on memory").
+    /// [`AllocError`]; lack of memory never panics. A request with [`Gfp::NOFAIL`] waits for it, if need
+    /// be for ever.
     #[inline]
     pub fn alloc_pages(&self, gfp: Gfp, order: Order) -> Result<Pfn, AllocError> {
         self.alloc_in_line(gfp, order)

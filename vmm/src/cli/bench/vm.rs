@@ -14,8 +14,9 @@ use pagelab_abi::program::WORKLOAD;
 use std::{
     fmt::Write,
     fs::{self, Permissions},
+    io,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     str::FromStr,
 };
@@ -62,12 +63,18 @@ impl FromStr for Measurement {
 /// Measures and prints a table.
 pub(super) fn measure() -> Result<String, Failure> {
     let directory = tempfile::tempdir()?;
-    let program = directory.path().join("bench-vm");
-    fs::write(&program, embedded::bench_vm())?;
-    fs::set_permissions(&program, Permissions::from_mode(0o700))?;
+    let program = unpack(directory.path())?;
     let own = in_the_guest(&program)?;
     let peer = on_linux(&program)?;
     table(&own, &peer)
+}
+
+/// Puts the program into a directory, to be executed there.
+fn unpack(directory: &Path) -> io::Result<PathBuf> {
+    let program = directory.join("bench-vm");
+    fs::write(&program, embedded::bench_vm())?;
+    fs::set_permissions(&program, Permissions::from_mode(0o700))?;
+    Ok(program)
 }
 
 fn in_the_guest(program: &Path) -> Result<Vec<Measurement>, Failure> {
@@ -171,13 +178,10 @@ mod tests {
         assert!(table(&own, &peer).is_err());
     }
 
-    /// Both sides of it, but for the figures.
     #[test]
     fn the_program_runs_on_linux() {
         let directory = tempfile::tempdir().unwrap();
-        let program = directory.path().join("bench-vm");
-        fs::write(&program, embedded::bench_vm()).unwrap();
-        fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+        let program = unpack(directory.path()).unwrap();
         let lines = on_linux(&program).unwrap();
         assert_eq!(lines[0].name, "loop");
         assert!(lines.len() > 8, "{lines:?}");

@@ -123,3 +123,24 @@ fn a_page_that_nobody_has_and_that_is_not_isolated_is_found() {
     let result = results.iter().find(|it| it.name == "lru-lists").unwrap();
     assert!(result.held(), "{result:#?}");
 }
+
+/// What the audit says of pages that are in no list.
+fn unlisted(image: &TestImage, moment: super::audit::Moment) -> Vec<String> {
+    let results = super::audit::all(&image.memory, crate::inspect::test_guest::ROOT, moment);
+    let result = results.into_iter().find(|it| it.name == "lru-lists");
+    let mut findings = result.unwrap().findings;
+    findings.retain(|finding| finding.contains("in no list"));
+    findings
+}
+
+#[test]
+fn one_page_may_be_on_its_way_to_swap_where_a_run_stops_within_that() {
+    use super::audit::Moment;
+    let (mut image, pages) = image(LruList::InactiveAnon);
+    let swapping = |word: u32| word & !PageFlags::LRU.bits() | PageFlags::SWAPCACHE.bits();
+    image.change_page(pages[2], FLAGS, swapping);
+    assert_eq!(unlisted(&image, Moment::Anywhere), [""; 0]);
+    assert_eq!(unlisted(&image, Moment::Between).len(), 1);
+    image.change_page(pages[5], FLAGS, swapping);
+    assert_eq!(unlisted(&image, Moment::Anywhere).len(), 1);
+}
