@@ -2,7 +2,7 @@
 
 use super::{FileError, FileId, node::Nodes};
 use crate::{AllocError, Mm, Order, Pfn, machine::Machine};
-use core::sync::atomic::Ordering::Relaxed;
+use core::{ops::Range, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
     PAGE_SIZE,
     event::EventKind,
@@ -45,6 +45,21 @@ impl<M: Machine + 'static> Mm<M> {
         // Under the lock, so that it is still the cache's.
         self.get_page(pfn);
         Some(pfn)
+    }
+
+    /// Calls `each` with all pages of a range of a file that are in the cache, and their numbers. The
+    /// file's tree is locked meanwhile (Linux: `next_uptodate_folio`).
+    ///
+    /// # Panics
+    /// If there is no such file.
+    #[inline]
+    pub(crate) fn for_each_cached(
+        &self,
+        file: FileId,
+        pages: Range<u64>,
+        each: impl FnMut(u64, Pfn),
+    ) {
+        self.tree(file).for_each(pages, each);
     }
 
     /// Puts a new page into the cache, with what belongs there, or finds the one that somebody else

@@ -2,7 +2,10 @@
 
 use super::node::Nodes;
 use crate::{Mm, Pfn, machine::Machine, sync::Held};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::{
+    ops::Range,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+};
 use pagelab_abi::page_cache::{
     AddressSpace, MAP_SHIFT, MAP_SIZE, MAX_PAGES, RadixTreeNode, count_of, offset_of, pack_place,
     page_of_slot, slot_of_page,
@@ -92,6 +95,30 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
     pub(super) fn find(&self, index: u64) -> Option<Pfn> {
         let (node, slot) = self.descend(index)?;
         page(self.mm.node(node).slots[slot].load(Relaxed))
+    }
+
+    /// Calls `each` with all pages of a range that are there, and their numbers.
+    #[inline]
+    pub(super) fn for_each(&self, range: Range<u64>, mut each: impl FnMut(u64, Pfn)) {
+        let mut index = range.start;
+        while index < range.end
+            && let Some((node, slot)) = self.descend(index)
+        {
+            let inner = self.mm.node(node);
+            let shift = inner.shift.load(Relaxed);
+            if shift > 0 {
+                // Nothing is below this slot.
+                index = ((index >> shift) + 1) << shift;
+                continue;
+            }
+            let count = (MAP_SIZE - slot).min((range.end - index) as usize);
+            for (index, slot) in (index..).zip(&inner.slots[slot..slot + count]) {
+                if let Some(pfn) = page(slot.load(Relaxed)) {
+                    each(index, pfn);
+                }
+            }
+            index += count as u64;
+        }
     }
 
     /// The first page from this number on, with its number.

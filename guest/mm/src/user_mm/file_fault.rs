@@ -37,8 +37,13 @@ impl<M: Machine + 'static> UserMm<M> {
     ) -> Result<(), FaultSignal> {
         let mm = self.mm;
         let file = file_of(area).ok_or(FaultSignal::BusAdrErr(addr))?;
-        if pgoff >= mm.file_size(file).div_ceil(PAGE_SIZE) {
+        let end = mm.file_size(file).div_ceil(PAGE_SIZE);
+        if pgoff >= end {
             return Err(FaultSignal::BusAdrErr(addr));
+        }
+        let page = addr & !(PAGE_SIZE - 1);
+        if access != Access::Write && self.fault_around(page, area, pgoff, end)? {
+            return Ok(());
         }
         let found = mm.file_page(file, pgoff, true, FILE_GFP);
         let found = found.map_err(|error| FaultSignal::of_file(error, addr))?;

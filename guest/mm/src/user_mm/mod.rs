@@ -9,7 +9,7 @@
 //!   mincore, pages ahead of their use. `truncate`: files that become shorter while they are mapped.
 //! * `fork`: a second address space with the same content.
 //! * `maps`, `smaps`, `pagemap`: what /proc/PID has under these names. `stats`: all in numbers.
-//! * `fault`, `file_fault`: pages come; `cow`: and are copied when one of those who share them stores;
+//! * `fault`, `file_fault`: pages come, `fault_around`: with their neighbours; `cow`: and are copied when one of those who share them stores;
 //!   `mkclean`: they are to be written.
 //! * `access`: the kernel loads and stores for a system call.
 //! * `zap`: pages go. `swap_in`: they come back from swap.
@@ -33,6 +33,7 @@ mod age;
 mod brk;
 mod cow;
 mod fault;
+mod fault_around;
 mod file_fault;
 mod fork;
 mod insert;

@@ -6,6 +6,7 @@
 mod basics;
 mod calls;
 mod cpu;
+mod fault_around;
 mod files;
 mod forks;
 mod heap;
