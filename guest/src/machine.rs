@@ -4,7 +4,7 @@ use crate::{
     arch::{backtrace, kmap, layout::PAGE_SIZE},
     doorbell,
     drivers::block,
-    root,
+    event_log, root,
 };
 use core::{
     ptr::NonNull,
@@ -115,7 +115,7 @@ impl Machine for Guest {
     #[inline]
     fn event(&self, kind: EventKind, a: u64, b: u64) {
         if root::clock().tick(kind, a, b) {
-            doorbell::ring(Doorbell::Stop);
+            event_log::look_closer(kind, a, b);
         }
     }
 

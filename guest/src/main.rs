@@ -23,6 +23,7 @@ mod arch;
 mod cmdline;
 mod doorbell;
 mod drivers;
+mod event_log;
 mod exec;
 mod fs;
 mod machine;
@@ -52,6 +53,7 @@ use pagelab_abi::{
 /// The kernel, once memory is there.
 fn kernel_main(mm: &'static Memory, cmdline: &Cmdline<'_>) -> ! {
     if cmdline.doorbell {
+        event_log::announce();
         root::announce();
         doorbell::connect();
     } else {

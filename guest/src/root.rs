@@ -6,6 +6,7 @@ use pagelab_abi::{
     access::AccessBatch,
     control::Control,
     event::EventClock,
+    event_log::EventLog,
     oom::OomKills,
     platform::{KERNEL_BASE, ROOT_PORT},
     program::ProgramEnd,
@@ -76,6 +77,12 @@ pub(crate) fn tasks() -> &'static TaskList {
 pub(crate) fn oom() -> &'static OomKills {
     // SAFETY: all atomics, never moved.
     unsafe { &(*ROOT.0.get()).oom }
+}
+
+/// Where events are recorded.
+pub(crate) fn log() -> &'static EventLog {
+    // SAFETY: all atomics, never moved.
+    unsafe { &(*ROOT.0.get()).log }
 }
 
 /// What became of the program.

@@ -17,6 +17,7 @@
 //! * [`inspect`]: the independent judge: page-table walker, decoders, audits, saved images. It
 //!   shares layouts (`pagelab-abi`) with the guest and no logic.
 //! * [`fault`], [`pressure`]: the grammars of `--fault` and `--pressure`.
+//! * [`trace`]: what happened, event by event, as a file that trace viewers draw.
 //! * [`store`]: disks with files, from and to directories.
 //! * [`size`]: bytes as people write them.
 //!
@@ -37,3 +38,4 @@ pub mod report;
 pub mod scenario;
 pub mod size;
 pub mod store;
+pub mod trace;

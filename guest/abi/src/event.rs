@@ -117,12 +117,17 @@ pub struct EventClock {
     /// Hash of all events so far.
     pub hash: AtomicU64,
     /// The one word that is compared at each event: the clock is looked at closer once `count`
-    /// reaches it. Equal to `at`, or 0 while `condition` is armed, so that each event is looked at.
+    /// reaches it. Equal to `at`, or 0 while `condition` is armed or the host wants a record, so that each
+    /// event is looked at.
     pub next_stop: AtomicU64,
     /// The doorbell rings when `count` reaches this value; [`NEVER`] means not at all.
     pub at: AtomicU64,
     /// What else the host may stop at.
     pub condition: StopCondition,
+    /// Not 0 while the host wants a record of each event ([`crate::event_log`]).
+    pub recording: AtomicU32,
+    /// Zero.
+    pub reserved: u32,
     /// Events of each kind; index `kind as usize - 1`.
     pub by_kind: [AtomicU64; NR_EVENT_KINDS],
 }
@@ -164,12 +169,14 @@ impl EventClock {
                 min_order: AtomicU32::new(0),
                 countdown: AtomicU64::new(0),
             },
+            recording: AtomicU32::new(0),
+            reserved: 0,
             by_kind: [const { AtomicU64::new(0) }; NR_EVENT_KINDS],
         }
     }
 
-    /// Counts one event. True if the host wants to see the guest now: the caller then rings
-    /// [`crate::platform::Doorbell::Stop`].
+    /// Counts one event. True if it must be looked at closer: the caller then writes a record if
+    /// [`Self::is_recording`], and asks [`Self::is_wanted`].
     #[inline]
     #[must_use = "a stop that is not rung is lost"]
     pub fn tick(&self, kind: EventKind, a: u64, b: u64) -> bool {
@@ -179,7 +186,18 @@ impl EventClock {
             .store(mix(self.hash.load(Relaxed), kind, a, b), Relaxed);
         let of_kind = &self.by_kind[kind as usize - 1];
         of_kind.store(of_kind.load(Relaxed).wrapping_add(1), Relaxed);
-        count >= self.next_stop.load(Relaxed) && self.is_wanted(count, kind, b)
+        count >= self.next_stop.load(Relaxed)
+    }
+
+    /// Whether the host wants a record of each event.
+    pub fn is_recording(&self) -> bool {
+        self.recording.load(Relaxed) != 0
+    }
+
+    /// Has each event recorded from now on, or none.
+    pub fn set_recording(&self, recording: bool) {
+        self.recording.store(recording.into(), Relaxed);
+        self.rearm();
     }
 
     /// Stops at the first event whose number is at least `at`, besides an armed condition.
@@ -198,14 +216,16 @@ impl EventClock {
     }
 
     fn rearm(&self) {
-        let armed = self.condition.kind.load(Relaxed) != 0;
+        let armed = self.condition.kind.load(Relaxed) != 0 || self.is_recording();
         self.next_stop
             .store(if armed { 0 } else { self.at.load(Relaxed) }, Relaxed);
     }
 
-    /// Decides whether this event is one to stop at, and disarms what it met.
-    #[cold]
-    fn is_wanted(&self, count: u64, kind: EventKind, b: u64) -> bool {
+    /// Whether the event that was just counted is one to stop at: the caller then rings
+    /// [`crate::platform::Doorbell::Stop`]. Disarms what it met.
+    #[must_use = "a stop that is not rung is lost"]
+    pub fn is_wanted(&self, kind: EventKind, b: u64) -> bool {
+        let count = self.count.load(Relaxed);
         let due = count >= self.at.load(Relaxed);
         if due {
             self.at.store(NEVER, Relaxed);
@@ -245,7 +265,7 @@ mod tests {
     fn stops(clock: &EventClock, events: &[(EventKind, u64)]) -> [bool; 6] {
         let mut stops = [false; 6];
         for (stop, (kind, b)) in stops.iter_mut().zip(events) {
-            *stop = clock.tick(*kind, 0, *b);
+            *stop = clock.tick(*kind, 0, *b) && clock.is_wanted(*kind, *b);
         }
         stops
     }
@@ -286,6 +306,20 @@ mod tests {
             [false, false, false, true, false, true]
         );
         assert_eq!(clock.next_stop.load(Relaxed), NEVER);
+    }
+
+    #[test]
+    fn while_recording_each_event_is_looked_at_and_stops_are_met_as_before() {
+        let clock = EventClock::new();
+        clock.stop_at(2);
+        clock.set_recording(true);
+        let looks = [1, 2, 3].map(|_| {
+            let is_looked_at = clock.tick(EventKind::PageFree, 0, 0);
+            (is_looked_at, clock.is_wanted(EventKind::PageFree, 0))
+        });
+        assert_eq!(looks, [(true, false), (true, true), (true, false)]);
+        clock.set_recording(false);
+        assert!(!clock.tick(EventKind::PageFree, 0, 0));
     }
 
     #[test]

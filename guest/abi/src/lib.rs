@@ -32,6 +32,7 @@ pub mod access;
 pub mod control;
 pub mod errno;
 pub mod event;
+pub mod event_log;
 pub mod fault;
 pub mod gfp;
 pub mod lru;
@@ -59,7 +60,7 @@ pub mod workload;
 pub mod zone;
 
 /// Version of every layout in this crate. Increased by each incompatible change.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Bytes in a page frame, the unit of all physical memory management.
 pub const PAGE_SIZE: u64 = 4096;

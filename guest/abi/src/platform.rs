@@ -125,6 +125,8 @@ pub enum Doorbell {
     Idle = 6,
     /// A batch of [`crate::access::AccessRecord`]s is ready.
     Batch = 7,
+    /// The records of [`crate::root::Root::log`] are full.
+    Log = 8,
 }
 
 impl Doorbell {
@@ -138,6 +140,7 @@ impl Doorbell {
             5 => Self::Done,
             6 => Self::Idle,
             7 => Self::Batch,
+            8 => Self::Log,
             _ => return None,
         })
     }

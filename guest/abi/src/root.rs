@@ -5,9 +5,9 @@
 //! [`MAGIC`].
 
 use crate::{
-    VERSION, access::AccessBatch, control::Control, event::EventClock, oom::OomKills,
-    panic::PanicRecord, program::ProgramEnd, swap::DiskIo, task::TaskList, view::ViewBuffer,
-    workload::Progress,
+    VERSION, access::AccessBatch, control::Control, event::EventClock, event_log::EventLog,
+    oom::OomKills, panic::PanicRecord, program::ProgramEnd, swap::DiskIo, task::TaskList,
+    view::ViewBuffer, workload::Progress,
 };
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
@@ -50,6 +50,8 @@ pub struct Root {
     pub file_io: DiskIo,
     /// Who was killed for want of memory.
     pub oom: OomKills,
+    /// Where events are recorded.
+    pub log: EventLog,
     /// Zero up to the end of the page.
     pub reserved: [u8; RESERVED],
 }
@@ -68,7 +70,8 @@ const RESERVED: usize = 4096
     - size_of::<TaskList>()
     - size_of::<ProgramEnd>()
     - 2 * size_of::<DiskIo>()
-    - size_of::<OomKills>();
+    - size_of::<OomKills>()
+    - size_of::<EventLog>();
 
 /// Physical addresses of the kernel image's parts (bytes, page-aligned, ends exclusive) and its
 /// page table.
@@ -136,6 +139,7 @@ impl Root {
             swap_io: DiskIo::new(),
             file_io: DiskIo::new(),
             oom: OomKills::new(),
+            log: EventLog::new(),
             reserved: [0; RESERVED],
         }
     }

@@ -152,6 +152,10 @@ pub(super) struct RunArguments {
     /// Save the machine's memory and registers at the end as an ELF core.
     #[arg(long, value_name = "FILE")]
     pub(super) save: Option<PathBuf>,
+    /// Write each event from the end of boot on, with what the host does, as a file for ui.perfetto.dev or
+    /// chrome://tracing; an event is drawn as a microsecond.
+    #[arg(long, value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
     /// Boot another PVH kernel than the built-in guest.
     #[arg(long, value_name = "FILE")]
     pub(super) kernel: Option<PathBuf>,
@@ -198,6 +202,7 @@ Examples:
   pagelab run --file input.txt:/data/in --env LANG=C -- ./sum /data/in
   pagelab run --stop-at 5000 --inspect maps,rmap=1 -- ./hello
   pagelab run --since syscall,nth=40 --stop-at syscall --inspect diff -- ./hello
+  pagelab run --trace out.json -- ./hello   what happened, for ui.perfetto.dev
   pagelab run --format json -- ./hello      its output, status and the audits, as one document";
 
 /// Flags of `pagelab inspect`.

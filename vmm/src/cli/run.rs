@@ -11,9 +11,10 @@ use crate::{
     program::{Program, ProgramError, ProgramSpec},
     report::{AfterProgram, Human},
     scenario::{self, ConfigError, RunConfig},
+    trace::Chrome,
 };
 use pagelab_abi::{program, workload::WORKLOADS};
-use std::{fmt::Write, process::ExitCode, time::Duration};
+use std::{fmt::Write, fs::File, io::BufWriter, path::Path, process::ExitCode, time::Duration};
 
 /// Runs one experiment and reports it.
 pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
@@ -23,7 +24,11 @@ pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     if arguments.pressure.as_deref() == Some("help") {
         return list_profiles();
     }
-    let report = scenario::run(&config(arguments)?)?;
+    let config = config(arguments)?;
+    let report = match &arguments.trace {
+        Some(path) => scenario::run_recorded(&config, &mut trace(path)?)?,
+        None => scenario::run(&config)?,
+    };
     match arguments.format {
         Format::Json => {
             output::json(&report)?;
@@ -40,6 +45,13 @@ pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
         },
     }
     Ok(exit_status::of(&report))
+}
+
+/// A file for the trace.
+fn trace(path: &Path) -> Result<Chrome<BufWriter<File>>, Failure> {
+    let named = |error| format!("cannot write the trace to {}: {error}", path.display());
+    let file = File::create(path).map_err(named)?;
+    Ok(Chrome::new(BufWriter::new(file)).map_err(named)?)
 }
 
 /// What the arguments mean, or which of them cannot be meant.

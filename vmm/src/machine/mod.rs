@@ -9,6 +9,7 @@
 //! * `run`: the loop. `watchdog`: ends it. `vcpu`, `cpuid`, [`registers`]: the CPU.
 //! * `dirty_log`: which frames the guest stores to.
 //! * [`root`]: the page through which host and guest talk.
+//! * `event_log`: what the guest records of each event.
 //! * [`crash`]: registers, failing instruction and backtrace of a guest that came to grief.
 //! * [`call_sites`]: the code of a function, by its name.
 //! * [`embedded`]: the guest's kernel that the program carries.
@@ -28,6 +29,7 @@ mod disk;
 pub mod doctor;
 pub mod embedded;
 mod error;
+mod event_log;
 #[cfg(test)]
 mod guest_tests;
 pub mod host;

@@ -94,6 +94,11 @@ impl<'a> RootPage<'a> {
         Ok(page)
     }
 
+    /// The guest's memory.
+    pub(super) fn memory(&self) -> &GuestMemory {
+        self.memory
+    }
+
     /// Guest physical address of the page.
     pub fn address(&self) -> u64 {
         self.address
@@ -141,12 +146,26 @@ impl<'a> RootPage<'a> {
             &condition.countdown.to_le_bytes(),
         )?;
         self.write_at(CLOCK + offset_of!(EventClock, at), &at.to_le_bytes())?;
-        // The one word that the guest compares at each event: 0 while a condition is armed.
-        let next = if condition.kind == 0 { at } else { 0 };
+        let recording: [u8; 4] = self.read_at(CLOCK + offset_of!(EventClock, recording))?;
+        // The one word that the guest compares at each event: 0 while each is to be looked at.
+        let next = match condition.kind == 0 && recording == [0; 4] {
+            true => at,
+            false => 0,
+        };
         self.write_at(
             CLOCK + offset_of!(EventClock, next_stop),
             &next.to_le_bytes(),
         )
+    }
+
+    /// Has the guest record each event from now on, for [`Self::take_events`].
+    ///
+    /// # Errors
+    /// [`RootError::Access`] if the page has gone.
+    pub fn start_recording(&self) -> Result<(), RootError> {
+        let on = 1_u32.to_le_bytes();
+        self.write_at(CLOCK + offset_of!(EventClock, recording), &on)?;
+        self.write_at(CLOCK + offset_of!(EventClock, next_stop), &[0; 8])
     }
 
     /// Tells the workload whether pressure goes on.
@@ -194,7 +213,7 @@ impl<'a> RootPage<'a> {
         Ok(bytes)
     }
 
-    fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<(), RootError> {
+    pub(super) fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<(), RootError> {
         let address = GuestAddress(self.address + offset as u64);
         Ok(self.memory.write_slice(bytes, address)?)
     }

@@ -142,12 +142,19 @@ impl Actions {
         Ok(())
     }
 
+    /// Bytes that the balloon is asked for now, and those that it holds.
+    pub(super) fn balloon(&self, machine: &Machine) -> (u64, u64) {
+        let achieved = machine.balloon().map_or(0, |balloon| balloon.actual());
+        (self.requested, achieved)
+    }
+
     /// Notes requested beside achieved.
     fn sample(&mut self, machine: &Machine, event: u64) {
+        let (requested, achieved) = self.balloon(machine);
         self.samples.push(Sample {
             event,
-            requested: self.requested,
-            achieved: machine.balloon().map_or(0, |balloon| balloon.actual()),
+            requested,
+            achieved,
             available: super::observe::free_bytes(machine),
         });
     }

@@ -49,6 +49,9 @@ pub enum RunError {
     /// There are no page tables to walk.
     #[error(transparent)]
     Paging(#[from] PagingError),
+    /// The trace could not be written.
+    #[error("cannot write the trace: {0}; is the disk full?")]
+    Trace(#[source] std::io::Error),
     /// The guest's root page went away or is not what it was.
     #[error(transparent)]
     Root(#[from] RootError),

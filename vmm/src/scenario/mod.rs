@@ -2,6 +2,7 @@
 //!
 //! * [`RunConfig`]: all that decides a run. `plan`: what it means for machine and guest.
 //! * `run`: the loop from doorbell to doorbell. `agenda`, `actions`: what the host does, and when.
+//! * `recorder`: what happens, for a trace.
 //! * `flip`: bits turned over. `turns`: how often a guest may ring. `observe`: what the host sees.
 //! * `summary`: the report. [`TransparentHugepage`]: the guest's huge pages. [`view`]: texts as in
 //!   Linux's /proc.
@@ -14,6 +15,7 @@ mod error;
 mod flip;
 mod observe;
 mod plan;
+mod recorder;
 mod run;
 mod stop;
 mod summary;
@@ -23,7 +25,7 @@ mod view;
 
 pub use config::{ConfigError, Cpu, Inspection, RunConfig, ZoneLimits, ZoneModel};
 pub use error::RunError;
-pub use run::run;
+pub use run::{run, run_recorded};
 pub use stop::{StopAt, StopError};
 pub use thp::TransparentHugepage;
 pub use view::{Since, devices, process_view, task_view, view};

@@ -6,7 +6,9 @@ use super::{
     agenda::{Action, Agenda},
     ending::Ending,
     observe::{self, Observer},
-    plan, summary,
+    plan,
+    recorder::Recorder,
+    summary,
     turns::Turns,
 };
 use crate::{
@@ -14,6 +16,7 @@ use crate::{
     inspect::audit::Moment,
     machine::{Machine, Stop, root::Condition},
     report::{Report, Verdict},
+    trace::{Mark, Sink},
 };
 use pagelab_abi::{
     event::{EventKind, NEVER},
@@ -34,6 +37,7 @@ struct Run<'a> {
     agenda: Agenda,
     actions: Actions,
     observer: Observer,
+    recorder: Recorder<'a>,
     turns: Turns,
     /// What to do where the clock's condition is met.
     armed: Option<Action>,
@@ -47,6 +51,19 @@ struct Run<'a> {
 /// # Errors
 /// A host or an input that cannot be used. Whatever the guest does is no error: it is reported.
 pub fn run(config: &RunConfig) -> Result<Report, RunError> {
+    go(config, Recorder::none())
+}
+
+/// As [`run`], and tells `sink` of each event from the end of boot on. The trace hash is that of a run
+/// without.
+///
+/// # Errors
+/// As [`run`], and [`RunError::Trace`] if `sink` fails.
+pub fn run_recorded(config: &RunConfig, sink: &mut dyn Sink) -> Result<Report, RunError> {
+    go(config, Recorder::new(sink))
+}
+
+fn go<'a>(config: &'a RunConfig, recorder: Recorder<'a>) -> Result<Report, RunError> {
     let started = Instant::now();
     let actions = Actions::new(config)?;
     let machine = Machine::new(plan::machine(config))?;
@@ -56,12 +73,14 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         agenda: Agenda::default(),
         actions,
         observer: Observer::new(config),
+        recorder,
         turns: Turns::default(),
         armed: None,
         calls_before: None,
         started,
     };
     let ending = run.drive()?;
+    run.recorder.finish(&run.machine)?;
     let total = run.started.elapsed();
     if let Some(path) = &config.save {
         observe::save(&run.machine, path)?;
@@ -118,12 +137,16 @@ impl Run<'_> {
     }
 
     fn serve(&mut self, bell: Doorbell) -> Result<Option<Ending>, RunError> {
+        self.recorder.take(&self.machine)?;
         match bell {
             Doorbell::Ready => {
                 self.observer
                     .at_ready(&self.machine, self.started.elapsed());
+                self.recorder.start(&self.machine)?;
                 self.schedule()?;
             }
+            // Nothing is due: the guest would go on if nobody wanted its records.
+            Doorbell::Log => return Ok(None),
             Doorbell::Phase => self.at_phase()?,
             Doorbell::View => self.observer.at_view(&self.machine),
             Doorbell::Done => self.observer.at_done(&self.machine),
@@ -268,6 +291,7 @@ impl Run<'_> {
             }
             self.actions
                 .carry_out(&self.machine, &mut self.agenda, &action, now)?;
+            self.tell(&action, now)?;
         }
         let page = self.machine.root_page()?;
         let condition = &page.read()?.clock.condition;
@@ -278,6 +302,23 @@ impl Run<'_> {
         };
         page.arm_stop(self.agenda.next().unwrap_or(NEVER), Some(condition))?;
         Ok(None)
+    }
+
+    /// Tells who records what was done.
+    fn tell(&mut self, action: &Action, now: u64) -> Result<(), RunError> {
+        let mark = match action {
+            Action::Balloon(_) | Action::Sample | Action::PressureOver => {
+                let (requested, achieved) = self.actions.balloon(&self.machine);
+                Mark::Balloon {
+                    requested,
+                    achieved,
+                }
+            }
+            Action::Arm(spec) => Mark::Fault(spec.to_string()),
+            Action::Flip(spec) => Mark::Fault(spec.to_string()),
+            Action::Audit | Action::Stand | Action::Since | Action::End => return Ok(()),
+        };
+        self.recorder.mark(now, &mark)
     }
 
     /// Whether the event of now is a system call, if the guest stood at the event before as well.
@@ -294,7 +335,11 @@ impl Run<'_> {
             self.agenda.add(now.saturating_add(1), Action::Audit);
             return Ok(());
         }
+        let before = self.observer.audits.len();
         self.observer.at_event(&self.machine, now);
+        let made = self.observer.audits.iter().skip(before);
+        let violated = made.filter(|audit| !audit.result.held()).count();
+        self.recorder.mark(now, &Mark::Audit { violated })?;
         let ready = self.observer.boot.events;
         let next = match self.config.audit_every {
             Some(events) => now.saturating_add(events.get()),
