@@ -18,6 +18,7 @@
 //!   shares layouts (`pagelab-abi`) with the guest and no logic.
 //! * [`fault`], [`pressure`]: the grammars of `--fault` and `--pressure`.
 //! * [`trace`]: what happened, event by event, as a file that trace viewers draw.
+//! * [`campaign`]: experiment files, and what became of each of their runs.
 //! * [`store`]: disks with files, from and to directories.
 //! * [`size`]: bytes as people write them.
 //!
@@ -26,6 +27,7 @@
 //! One thread does it all, so that a run depends on nothing but the guest and its configuration.
 //! The only locks are those of [`devices`], whose order stands there.
 
+pub mod campaign;
 pub mod cli;
 pub mod devices;
 pub mod fault;

@@ -4,7 +4,7 @@ use crate::{
     fault::{BitflipSpec, FaultError, FaultSpec, is_bitflip},
     machine::DiskSource,
     program::{ExtraFile, Variable},
-    scenario::{Cpu, Inspection, StopAt, TransparentHugepage, ZoneLimits, ZoneModel},
+    scenario::{self, Cpu, Inspection, StopAt, TransparentHugepage, ZoneLimits, ZoneModel},
     size::ByteSize,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -159,8 +159,11 @@ pub(super) struct RunArguments {
     /// Boot another PVH kernel than the built-in guest.
     #[arg(long, value_name = "FILE")]
     pub(super) kernel: Option<PathBuf>,
+    /// More words for the kernel's command line.
+    #[arg(long, value_name = "WORDS")]
+    pub(super) append: Option<String>,
     /// Slab debugging by Linux's letters: F sanity, Z red zones, P poison, U users.
-    #[arg(long, value_name = "FZPU", value_parser = slab_debug)]
+    #[arg(long, value_name = "FZPU", value_parser = scenario::slab_debug)]
     pub(super) slab_debug: Option<String>,
     /// Show the guest's serial console on standard error as it runs.
     #[arg(long)]
@@ -286,18 +289,6 @@ impl FromStr for Fault {
         }
         text.parse().map(|spec| Self::Fails(Box::new(spec)))
     }
-}
-
-/// Letters of `slab_debug`, or `-` for none.
-fn slab_debug(text: &str) -> Result<String, String> {
-    let known = text == "-" || (!text.is_empty() && text.chars().all(|it| "FZPU".contains(it)));
-    if known {
-        return Ok(text.to_owned());
-    }
-    Err(format!(
-        "'{text}' has other letters than F (sanity checks), Z (red zones), P (poison) and U \
-         (user tracking); write some of these, or - for none"
-    ))
 }
 
 /// A number in decimal, or in hexadecimal after 0x.

@@ -126,6 +126,7 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         since: arguments.since,
         audit_every: arguments.audit_every,
         kernel: arguments.kernel.clone(),
+        append: arguments.append.clone(),
         save: arguments.save.clone(),
         slab_debug: arguments.slab_debug.clone(),
         console: arguments.console,

@@ -63,13 +63,21 @@ impl Program {
     /// [`ProgramError`] says which file cannot be used, why, and what to do.
     pub fn load(spec: &ProgramSpec) -> Result<Self, ProgramError> {
         let path = spec.command.first().cloned().unwrap_or_default();
-        let failed = |problem| ProgramError::new(Path::new(&path), problem);
-        let (bytes, _) = read(Path::new(&path)).map_err(failed)?;
+        Self::load_from(Path::new(&path), spec)
+    }
+
+    /// As [`Self::load`], of a program that is at `path`, whatever the command calls it.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_from(path: &Path, spec: &ProgramSpec) -> Result<Self, ProgramError> {
+        let failed = |problem| ProgramError::new(path, problem);
+        let (bytes, _) = read(path).map_err(failed)?;
         elf::check(&bytes).map_err(failed)?;
         let env = environment::merged(&spec.env);
         check_strings(spec.command.iter().chain(&env)).map_err(failed)?;
 
-        let guest_path = guest_path(Path::new(&path));
+        let guest_path = guest_path(path);
         let mut archive = Archive::new();
         archive.insert(&guest_path, true, bytes);
         archive.insert(ARGV_FILE, false, terminated(&spec.command));

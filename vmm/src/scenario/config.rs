@@ -59,6 +59,8 @@ pub struct RunConfig {
     pub audit_every: Option<NonZeroU64>,
     /// Another kernel than the built-in one.
     pub kernel: Option<PathBuf>,
+    /// More words for the kernel's command line.
+    pub append: Option<String>,
     /// Where to save the machine at the end.
     pub save: Option<PathBuf>,
     /// Slab debugging letters.
@@ -96,6 +98,7 @@ impl Default for RunConfig {
             since: None,
             audit_every: None,
             kernel: None,
+            append: None,
             save: None,
             slab_debug: None,
             console: false,
@@ -262,6 +265,21 @@ impl FromStr for ZoneModel {
             .find(|model| model.name() == name)
             .ok_or_else(|| ConfigError::unknown("zone model", name, &Self::ALL.map(Self::name)))
     }
+}
+
+/// Reads letters of Linux's `slab_debug`, or `-` for none.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn slab_debug(text: &str) -> Result<String, String> {
+    let known = text == "-" || (!text.is_empty() && text.chars().all(|it| "FZPU".contains(it)));
+    if known {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "'{text}' has other letters than F (sanity checks), Z (red zones), P (poison) and U \
+         (user tracking); write some of these, or - for none"
+    ))
 }
 
 /// Bytes of the largest buddy block (order 10); zones begin and end at multiples of it.

@@ -23,7 +23,7 @@ mod thp;
 mod turns;
 mod view;
 
-pub use config::{ConfigError, Cpu, Inspection, RunConfig, ZoneLimits, ZoneModel};
+pub use config::{ConfigError, Cpu, Inspection, RunConfig, ZoneLimits, ZoneModel, slab_debug};
 pub use error::RunError;
 pub use run::{run, run_recorded};
 pub use stop::{StopAt, StopError};

@@ -99,6 +99,7 @@ fn cmdline(config: &RunConfig) -> String {
     if let Some(letters) = &config.slab_debug {
         words.push(format!("{}={letters}", platform::CMDLINE_SLAB_DEBUG));
     }
+    words.extend(config.append.clone());
     words.join(" ")
 }
 

@@ -7,7 +7,7 @@ use pagelab_abi::{event::EventKind, fault::FaultAttr};
 use super::{AuditResult, Findings};
 use crate::inspect::decode::Snapshot;
 
-const NAME: &str = "fault-accounting";
+pub(super) const NAME: &str = "fault-accounting";
 const CHECKS: &str = "every injected failure failed an allocation, the workload saw no failure \
                       that did not happen, and its data are intact";
 

@@ -8,7 +8,7 @@ use pagelab_abi::{
 use super::{AuditResult, Baseline, Findings, Guest, Moment, Skip};
 use crate::inspect::decode::{Block, BlockState, Cache, Snapshot};
 
-const NAME: &str = "leak";
+pub(super) const NAME: &str = "leak";
 const CHECKS: &str = "as many frames and objects are in use as before the workload";
 
 /// Allocations or objects that are named for each zone or cache that leaks.

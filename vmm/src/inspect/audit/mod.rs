@@ -172,6 +172,23 @@ const DECODE: (&str, &str) = (
     "the root page, the memory manager's state and the slab caches can be decoded",
 );
 
+/// Names of all audits, those of page tables and of a run's end among them, in the order of the report.
+pub fn names() -> Vec<&'static str> {
+    let of_moments = AUDITS.iter().chain(&USER_AUDITS).map(|audit| audit.name);
+    let others = [
+        page_cache_store::NAME,
+        leak::NAME,
+        fault_accounting::NAME,
+        nothing_left::NAME,
+    ];
+    let disks = swap_io::NAMES;
+    let all = std::iter::once(DECODE.0)
+        .chain(of_moments)
+        .chain(others)
+        .chain(disks);
+    all.chain(super::pagetable::AUDIT_NAMES).collect()
+}
+
 /// Makes all audits that need nothing but one moment's memory, on the guest whose root page is at
 /// `root_gpa`. If its structures cannot be decoded, `decode` says why and the others are skipped.
 pub fn all(mem: &dyn PhysMem, root_gpa: u64, moment: Moment) -> Vec<AuditResult> {

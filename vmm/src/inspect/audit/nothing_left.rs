@@ -3,7 +3,7 @@
 use super::{AuditResult, Findings, Guest, Moment};
 use crate::inspect::decode::Snapshot;
 
-const NAME: &str = "nothing-left";
+pub(super) const NAME: &str = "nothing-left";
 const CHECKS: &str = "of programs that have ended no process, address space or file is left";
 
 /// For the moment after the last program: what is left of them.

@@ -12,7 +12,7 @@ use super::{AuditResult, Findings};
 use crate::devices::block::Backing;
 use crate::inspect::decode::{CachedFile, CachedPages, Snapshot};
 
-const NAME: &str = "page-cache-store";
+pub(super) const NAME: &str = "page-cache-store";
 const CHECKS: &str = "pages of the disk's files, and of the disk itself, that are clean have in memory what \
                       stands on the disk";
 

@@ -8,6 +8,9 @@ use super::{AuditResult, Findings};
 use crate::devices::block::Counters;
 use crate::inspect::decode::Snapshot;
 
+/// Names of the two audits.
+pub(super) const NAMES: [&str; 2] = ["swap-io", "file-io"];
+
 /// Compares the guest's account of its swap device with the device's own.
 pub fn swap_io(snapshot: &Snapshot<'_>, device: &Counters, size: u64) -> AuditResult {
     let guest = &snapshot.root.swap_io;
@@ -22,7 +25,7 @@ pub fn swap_io(snapshot: &Snapshot<'_>, device: &Counters, size: u64) -> AuditRe
     });
     let checks = "every answer of the swap device, each injected error among them, was seen by the guest as \
                   what it was, and no request was malformed";
-    findings.into_result("swap-io", checks)
+    findings.into_result(NAMES[0], checks)
 }
 
 /// Compares the guest's account of its disk with files with the disk's own. One error of writing is told to
@@ -31,7 +34,7 @@ pub fn file_io(snapshot: &Snapshot<'_>, device: &Counters, size: u64) -> AuditRe
     let findings = compare("disk", &snapshot.root.file_io, device, size);
     let checks = "every answer of the disk with files, each injected error among them, was seen by the guest \
                   as what it was, and no request was malformed";
-    findings.into_result("file-io", checks)
+    findings.into_result(NAMES[1], checks)
 }
 
 fn compare(name: &str, guest: &DiskIo, device: &Counters, size: u64) -> Findings {

@@ -32,6 +32,18 @@ pub struct Expected<'a> {
     pub kernel: Option<&'a KernelMap>,
 }
 
+/// Names of the audits of page tables.
+pub const AUDIT_NAMES: [&str; 8] = [
+    "pagetable-wx",
+    "pagetable-wx-alias",
+    "pagetable-alias",
+    "pagetable-reserved",
+    "pagetable-target",
+    "pagetable-user",
+    "pagetable-text",
+    "pagetable-exec",
+];
+
 /// Makes every audit.
 pub fn audit(map: &AddressMap, expected: &Expected<'_>) -> Vec<AuditResult> {
     let results = [

@@ -37,7 +37,7 @@ mod visit;
 mod walk;
 
 pub use access::{Access, AccessFault, AccessKind, PageFault};
-pub use audit::{DeviceRange, Expected, all_held, audit};
+pub use audit::{AUDIT_NAMES, DeviceRange, Expected, all_held, audit};
 pub use entries::{EntryVisitor, LeafEntry};
 pub use entry::PageSize;
 pub use map::{AddressMap, MapLine};

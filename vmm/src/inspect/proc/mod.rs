@@ -33,3 +33,8 @@ pub fn text(snapshot: &Snapshot<'_>, kind: ViewKind) -> Result<String, DecodeErr
         ViewKind::Pagetypeinfo => pagetypeinfo::text(snapshot),
     })
 }
+
+/// The fields of /proc/vmstat, with their values; all are 0 without a guest.
+pub fn vmstat_fields(guest: Option<&Snapshot<'_>>) -> Vec<(String, u64)> {
+    vmstat::fields(guest)
+}
