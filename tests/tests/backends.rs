@@ -5,7 +5,7 @@ use pagelab_tests::{binary, kvm, report};
 use serde_json::Value;
 use std::{
     arch::x86_64::__cpuid,
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -105,18 +105,51 @@ fn the_same_programs_on_another_backend() {
     if !can_compare() {
         return;
     }
-    for program in ["./children", "./signals", "./files"] {
-        let arguments = [&RUN[..], &["--", program]].concat();
-        let here = Command::new(binary())
-            .args(["run", "--format", "json"])
-            .args(&arguments)
-            .current_dir(folder)
-            .output()
-            .expect("the binary under test can be started");
-        let here: Value = serde_json::from_slice(&here.stdout)
-            .unwrap_or_else(|error| panic!("not JSON ({error}): {here:?}"));
-        let there = there(folder, &["--copy", program], &arguments);
-        assert_eq!(here["trace_hash"], there["trace_hash"], "{program}");
-        assert_eq!(reproducible(here), reproducible(there), "{program}");
+    for program in [
+        "./children",
+        "./signals",
+        "./files",
+        "./modify",
+        "./counters",
+    ] {
+        compare(folder, &[program]);
     }
+}
+
+/// Somebody else's program, with a shell's variety of faults.
+#[test]
+fn the_same_shell_on_another_backend() {
+    const BUSYBOX: &str = "/usr/bin/busybox";
+    if !Path::new(BUSYBOX).exists() {
+        let required = env::var_os("PAGELAB_REQUIRE_PROGRAMS").is_some_and(|value| value == "1");
+        assert!(
+            !required,
+            "there is no {BUSYBOX}: apt-get install busybox-static"
+        );
+        println!("SKIPPED: there is no {BUSYBOX}: apt-get install busybox-static");
+        return;
+    }
+    if !can_compare() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    fs::copy(BUSYBOX, folder.path().join("busybox")).expect("busybox can be copied");
+    let script = include_str!("../programs/shell.sh");
+    compare(folder.path(), &["./busybox", "sh", "-c", script]);
+}
+
+/// Runs a program of `folder` here and there.
+fn compare(folder: &Path, command: &[&str]) {
+    let arguments = [&RUN[..], &["--"], command].concat();
+    let here = Command::new(binary())
+        .args(["run", "--format", "json"])
+        .args(&arguments)
+        .current_dir(folder)
+        .output()
+        .expect("the binary under test can be started");
+    let here: Value = serde_json::from_slice(&here.stdout)
+        .unwrap_or_else(|error| panic!("not JSON ({error}): {here:?}"));
+    let there = there(folder, &["--copy", command[0]], &arguments);
+    assert_eq!(here["trace_hash"], there["trace_hash"], "{command:?}");
+    assert_eq!(reproducible(here), reproducible(there), "{command:?}");
 }

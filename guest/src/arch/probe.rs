@@ -23,6 +23,8 @@ pub(crate) enum Attempt {
     SetCr4 = 4,
     /// Load the value into the model-specific register with this number.
     SetMsr = 5,
+    /// Load a byte, and store the same, by one instruction, in ring 0.
+    Modify = 6,
 }
 
 /// The exception that ended an attempt.

@@ -23,12 +23,17 @@ probe_run:
     jz 4f
     dec edi
     jz 7f
+    dec edi
+    jnz 8f
     # 5: the register whose number is the address
     mov ecx, esi
     mov eax, r8d
     mov rdx, r8
     shr rdx, 32
     wrmsr
+    jmp 5f
+8:  # 6: read and write
+    or byte ptr [rsi], 0
     jmp 5f
 7:  # 4: CR4
     mov cr4, rsi

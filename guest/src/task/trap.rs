@@ -2,12 +2,17 @@
 
 use super::{Slot, Task, Tasks, fail::Fail};
 use crate::{
-    arch::user::{Trap, cpuid},
+    arch::user::{
+        Trap, cpuid,
+        rmw::{self, Modifies},
+        tsc,
+    },
     oom,
     signal::{self, Info},
     syscall::Flow,
 };
 use linux_raw_sys::general as linux;
+use pagelab_abi::PAGE_SIZE;
 use pagelab_mm::user_mm::FaultSignal;
 
 /// Vectors (Intel SDM vol. 3, table 6-1).
@@ -34,6 +39,19 @@ mod code {
     pub(super) const BUS_ADRALN: i32 = 1;
 }
 
+/// Bits of a page fault's error code (Intel SDM vol. 3, 4.7).
+mod fault {
+    pub(super) const WRITE: u64 = 1 << 1;
+    pub(super) const FETCH: u64 = 1 << 4;
+}
+
+/// An instruction that the CPU leaves to the kernel.
+enum Intercepted {
+    Cpuid,
+    Rdtsc,
+    Rdtscp,
+}
+
 impl Tasks {
     /// Handles a trap of a task.
     pub(super) fn trap(&mut self, slot: Slot, trap: Trap) -> Flow {
@@ -45,12 +63,30 @@ impl Tasks {
     }
 
     fn exception(&mut self, slot: Slot, number: u64, error: u64) -> Flow {
+        let number = match number {
+            vector::GENERAL_PROTECTION => match self.get_mut(slot).intercepted() {
+                Some(Intercepted::Cpuid) => {
+                    self.get_mut(slot).context.cpuid();
+                    return Flow::Continue;
+                }
+                Some(Intercepted::Rdtsc) => {
+                    // A loop that waits for a time comes to its end.
+                    let count = self.clock.read();
+                    self.get_mut(slot).context.rdtsc(count);
+                    return Flow::Continue;
+                }
+                Some(Intercepted::Rdtscp) => vector::INVALID_OPCODE,
+                None => number,
+            },
+            number => number,
+        };
         let task = self.get_mut(slot);
-        if number == vector::GENERAL_PROTECTION && task.is_at_cpuid() {
-            task.context.cpuid();
-            return Flow::Continue;
-        }
         let rip = task.context.regs.rip;
+        let error = if number == vector::INVALID_OPCODE {
+            0
+        } else {
+            error
+        };
         let info = match number {
             vector::DIVIDE_ERROR => Info::fault(linux::SIGFPE, code::FPE_INTDIV, rip),
             vector::DEBUG => Info::fault(linux::SIGTRAP, code::TRAP_TRACE, rip),
@@ -70,8 +106,14 @@ impl Tasks {
 impl Task {
     /// Handles a page fault. If it cannot be, the task has a signal afterwards.
     #[inline]
-    pub(super) fn page_fault(&mut self, address: u64, code: u64) {
+    pub(super) fn page_fault(&mut self, address: u64, mut code: u64) {
         self.count_fault();
+        if code & (fault::WRITE | fault::FETCH) == 0
+            && rmw::may_load_first()
+            && self.modifies_memory()
+        {
+            code |= fault::WRITE;
+        }
         let Some(space) = &mut self.space else {
             return;
         };
@@ -106,13 +148,45 @@ impl Task {
         signal::force_trap(self, info, vector::PAGE_FAULT, code, Some(address));
     }
 
-    /// Whether it is at an instruction that asks for the CPU's features.
-    fn is_at_cpuid(&mut self) -> bool {
+    /// The instruction at which it is, if it is one that the CPU leaves to the kernel.
+    fn intercepted(&mut self) -> Option<Intercepted> {
+        let mut bytes = [0; tsc::RDTSCP.len()];
+        let read = self.code(&mut bytes);
+        let starts_with = |opcode: &[u8]| bytes[..read].starts_with(opcode);
+        if starts_with(&cpuid::OPCODE) {
+            Some(Intercepted::Cpuid)
+        } else if starts_with(&tsc::RDTSC) {
+            Some(Intercepted::Rdtsc)
+        } else {
+            starts_with(&tsc::RDTSCP).then_some(Intercepted::Rdtscp)
+        }
+    }
+
+    /// Whether it is at an instruction that reads memory and writes it back.
+    fn modifies_memory(&mut self) -> bool {
+        let mut bytes = [0; rmw::LONGEST];
+        // What is on the same page is there: it has just been executed.
+        let rest = (PAGE_SIZE - self.context.regs.rip % PAGE_SIZE) as usize;
+        let first = rest.min(rmw::LONGEST);
+        let read = self.code(&mut bytes[..first]);
+        match rmw::modifies(&bytes[..read]) {
+            Modifies::TooShort => {
+                let read = self.code(&mut bytes);
+                rmw::modifies(&bytes[..read]) == Modifies::Yes
+            }
+            known => known == Modifies::Yes,
+        }
+    }
+
+    /// Reads the code at which it is. Returns how many bytes of it there are.
+    fn code(&mut self, bytes: &mut [u8]) -> usize {
         let rip = self.context.regs.rip;
-        let mut bytes = [0; cpuid::OPCODE.len()];
-        let Some(space) = &mut self.space else {
-            return false;
-        };
-        space.read(rip, &mut bytes).is_ok() && bytes == cpuid::OPCODE
+        match &mut self.space {
+            Some(space) => match space.read(rip, bytes) {
+                Ok(()) => bytes.len(),
+                Err(fault) => fault.copied,
+            },
+            None => 0,
+        }
     }
 }

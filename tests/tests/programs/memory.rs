@@ -1,6 +1,7 @@
 //! Memory as a program sees it.
 
 alike! {
+    what_is_read_and_written_back_is_one_fault: ["./modify"],
     wrong_accesses_reach_the_handler: ["./faults"],
     the_heap_grows_and_shrinks: ["./heap"],
     the_stack_grows_to_its_limit: ["./stack"],

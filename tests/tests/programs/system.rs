@@ -35,6 +35,28 @@ fn programs_see_the_same_cpu_everywhere_or_the_hosts() {
 }
 
 #[test]
+fn counters_are_the_event_clock() {
+    for build in [Build::Glibc, Build::Musl] {
+        let Some(folder) = programs(build) else {
+            return;
+        };
+        let run = || guest(folder, &SMALL, &["./counters"]);
+        let (first, second) = (run(), run());
+        assert_eq!(first["verdict"], "held", "{}", first["reasons"]);
+        let text = first["program"]["stdout"].as_str().unwrap();
+        let (count, rest) = text.split_once(',').unwrap();
+        // A microsecond for each event and for each look at the counter.
+        assert_eq!(
+            rest,
+            " then 1000 and 2000 more\nrdtscp: signal 4\nrdpmc: signal 11\n"
+        );
+        assert!(count.parse::<u64>().unwrap() % 1000 == 0, "{text}");
+        assert_eq!(first["trace_hash"], second["trace_hash"]);
+        assert_eq!(first["program"], second["program"]);
+    }
+}
+
+#[test]
 fn no_wild_pointer_reaches_the_kernel() {
     let Some(folder) = programs(Build::Glibc) else {
         return;

@@ -88,7 +88,8 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "SIZE", default_value = "1G")]
     pub(super) memory: ByteSize,
     /// What the CPU tells a program it is: baseline (x86-64-v2, the same on every host, and so the
-    /// same run), or host.
+    /// same run), or host. With host, RDTSC counts the host's time, and page
+    /// faults are taken as the host reports them.
     #[arg(long, value_name = "CPU", default_value = "baseline")]
     pub(super) cpu: Cpu,
     /// Which memory of a program may come in huge pages: always (all), madvise (what it says so of),

@@ -35,6 +35,9 @@ pub struct MachineConfig {
     pub disk: Option<DiskSource>,
     /// Gets the serial console's output as well, line by line.
     pub console: Option<Box<dyn Write + Send>>,
+    /// Whether RDTSC of programs is to reach the guest's kernel even where KVM runs ring 3 on the
+    /// host's own CR4, which costs two system calls an exit.
+    pub denies_tsc: bool,
     /// Where a program's standard output and standard error go; none if no program is run.
     pub program: Option<[ProgramOutput; 2]>,
 }
@@ -54,6 +57,7 @@ impl MachineConfig {
             swap: None,
             disk: None,
             console: None,
+            denies_tsc: false,
             program: None,
         }
     }

@@ -130,7 +130,7 @@ impl Machine {
         let cpuid = cpuid::supported(&kvm)?;
         memory::check_address_bits(&ram, cpuid::physical_address_bits(&cpuid))?;
         let vm = create_vm(&kvm, &memory)?;
-        let vcpu = Vcpu::new(&vm, &cpuid, layout.entry)?;
+        let vcpu = Vcpu::new(&vm, &cpuid, layout.entry, config.denies_tsc)?;
         Ok(Self {
             vcpu,
             vm,

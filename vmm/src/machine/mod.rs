@@ -7,6 +7,7 @@
 //! * [`host`]: /dev/kvm and what can be wrong with it. [`doctor`]: the same, asked for.
 //! * `devices`: what the guest finds at its ports and in the hole below 4 GiB.
 //! * `run`: the loop. `watchdog`: ends it. `vcpu`, `cpuid`, [`registers`]: the CPU.
+//! * `host_tsc`: whose time-stamp counter the guest's programs read.
 //! * `dirty_log`: which frames the guest stores to.
 //! * [`root`]: the page through which host and guest talk.
 //! * `event_log`: what the guest records of each event.
@@ -33,6 +34,7 @@ mod event_log;
 #[cfg(test)]
 mod guest_tests;
 pub mod host;
+mod host_tsc;
 mod initramfs;
 pub mod kernel;
 #[expect(

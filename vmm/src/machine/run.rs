@@ -81,7 +81,7 @@ impl Machine {
     /// Enters the guest once and serves the exit.
     fn enter(&mut self) -> Result<Exit, MachineError> {
         self.deliver_interrupts()?;
-        let exit = match self.vcpu.fd.run() {
+        let exit = match self.vcpu.run() {
             Ok(VcpuExit::IoOut(port, data)) => match self.ports.write(port.into(), data) {
                 Some(event) => Exit::Event(event),
                 None => Exit::Served,

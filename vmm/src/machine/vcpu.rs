@@ -1,12 +1,13 @@
 //! The one virtual CPU: its registers and what it takes to enter it.
 
 use kvm_bindings::{CpuId, KVMIO, kvm_interrupt, kvm_regs, kvm_sregs};
-use kvm_ioctls::{VcpuFd, VmFd};
+use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
 use vmm_sys_util::ioctl::ioctl_with_ref;
 use vmm_sys_util::{errno, ioctl_iow_nr};
 
 use super::boot;
 use super::host::HostError;
+use super::host_tsc::DeniedTsc;
 use super::registers::{CR4_PKE, ControlRegisters, Registers};
 use crate::inspect::image::CpuRegisters;
 
@@ -23,11 +24,18 @@ pub(super) struct Vcpu {
     pub(super) fd: VcpuFd,
     /// Offset of PKRU in the XSAVE area, if the CPU has protection keys.
     pkru_offset: Option<usize>,
+    /// See [`super::MachineConfig::denies_tsc`].
+    denies_tsc: bool,
 }
 
 impl Vcpu {
     /// Creates the vCPU, ready to start a PVH kernel at `entry`.
-    pub(super) fn new(vm: &VmFd, cpuid: &CpuId, entry: u64) -> Result<Self, HostError> {
+    pub(super) fn new(
+        vm: &VmFd,
+        cpuid: &CpuId,
+        entry: u64,
+        denies_tsc: bool,
+    ) -> Result<Self, HostError> {
         let fd = vm
             .create_vcpu(0)
             .map_err(HostError::kvm("create a virtual CPU"))?;
@@ -46,7 +54,17 @@ impl Vcpu {
             .iter()
             .find(|leaf| (leaf.function, leaf.index) == XSAVE_PKRU_LEAF && leaf.eax >= 4)
             .map(|leaf| leaf.ebx as usize);
-        Ok(Self { fd, pkru_offset })
+        Ok(Self {
+            fd,
+            pkru_offset,
+            denies_tsc,
+        })
+    }
+
+    /// Enters the guest until it exits.
+    pub(super) fn run(&mut self) -> Result<VcpuExit<'_>, errno::Error> {
+        let _denied = self.denies_tsc.then(DeniedTsc::new);
+        self.fd.run()
     }
 
     /// Injects an external interrupt. The caller has seen that the vCPU is ready for it.

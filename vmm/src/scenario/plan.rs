@@ -1,6 +1,6 @@
 //! What a configuration means: the machine to build, and what the default scenario brings along.
 
-use super::{RunConfig, ZoneModel};
+use super::{Cpu, RunConfig, ZoneModel};
 use crate::{
     devices::serial::ProgramOutput,
     fault::FaultSpec,
@@ -8,6 +8,7 @@ use crate::{
         Initramfs, Kernel, MachineConfig,
         call_sites::{SiteError, call_sites as find_code},
         crash::{CrashKind, CrashReport},
+        doctor::Backend,
     },
     pressure::PressureProfile,
     report::Verdict,
@@ -60,6 +61,10 @@ pub(super) fn machine(config: &RunConfig) -> MachineConfig {
             .as_ref()
             .map(|program| Initramfs::Bytes(program.archive())),
         program: config.program.as_ref().map(|_| outputs(config.forward)),
+        // On other backends the guest's own CR4 does it.
+        denies_tsc: config.program.is_some()
+            && config.cpu == Cpu::Baseline
+            && Backend::claimed() == Backend::InterpretedRing0,
         ..machine
     }
 }

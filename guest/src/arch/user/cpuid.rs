@@ -5,9 +5,9 @@
 //! IA32_MISC_FEATURES_ENABLES; every KVM has it for its guests), and the kernel answers. What it
 //! describes is x86-64-v2 (System V ABI, x86-64, 3.1.1) without what hides behind XSAVE.
 //!
-//! CPUID only tells: an instruction that it does not name may work nevertheless. RDTSC counts real
-//! time, RDRAND is random, and where KVM leaves XCR0 to the host so do XGETBV and AVX work. A program
-//! that uses these unasked depends on the host again.
+//! CPUID only tells: an instruction that it does not name may work nevertheless. RDRAND is random, and
+//! where KVM leaves XCR0 to the host XGETBV and AVX work. A program that uses these unasked depends on
+//! the host again.
 
 use super::UserContext;
 use crate::arch::probe::{self, Attempt};

@@ -5,11 +5,14 @@
 //! and so as a page fault whose address is that of LSTAR: exactly that fault is a system call, on
 //! every machine. Both come back by `iretq`.
 //!
-//! * [`fpu`]: x87 and SSE registers. [`cpuid`]: what CPUID says. [`setup`]: what the CPU must be told once.
+//! * [`fpu`]: x87 and SSE registers. [`cpuid`]: what CPUID says. [`tsc`]: what RDTSC says.
+//! * [`rmw`]: instructions that read memory and write it back. [`setup`]: what the CPU must be told once.
 
 pub(crate) mod cpuid;
 mod fpu;
+pub(crate) mod rmw;
 mod setup;
+pub(crate) mod tsc;
 
 use super::{
     segments,

@@ -14,7 +14,8 @@ use x86_64::{
 const IA32_STAR: u32 = 0xc000_0081;
 const STAR: u64 = 8 << 32;
 
-/// Turns on `syscall` and SSE, and, if `fixed_cpu`, has the kernel answer CPUID. Interrupts are off.
+/// Turns on `syscall` and SSE, and, if `fixed_cpu`, has the kernel answer CPUID and RDTSC, and see
+/// page faults as all CPUs but those in software report them. Interrupts are off.
 ///
 /// OSXSAVE stays off: programs see SSE2 and nothing newer, the same on every host.
 pub(crate) fn init(fixed_cpu: bool) {
@@ -30,6 +31,8 @@ pub(crate) fn init(fixed_cpu: bool) {
     }
     if fixed_cpu {
         super::cpuid::init();
+        super::tsc::init();
+        super::rmw::init();
     }
 }
 

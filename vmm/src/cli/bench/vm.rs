@@ -8,7 +8,7 @@ use crate::{
     machine::embedded,
     program::{Program, ProgramSpec},
     report::Verdict,
-    scenario::{self, RunConfig},
+    scenario::{self, Cpu, RunConfig},
 };
 use pagelab_abi::program::WORKLOAD;
 use std::{
@@ -84,6 +84,8 @@ fn in_the_guest(program: &Path) -> Result<Vec<Measurement>, Failure> {
     })?;
     let report = scenario::run(&RunConfig {
         workload: WORKLOAD.to_owned(),
+        // Whose time-stamp counter is the machine's, and page faults as the CPU reports them.
+        cpu: Cpu::Host,
         program: Some(program),
         ..RunConfig::default()
     })?;
