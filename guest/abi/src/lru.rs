@@ -10,7 +10,7 @@
 //! these [`crate::vmstat::NodeStat::IsolatedAnon`] and `IsolatedFile` count.
 
 use crate::{
-    page::{MAPPING_LAZYFREE, NONE, PageFlags, is_anon},
+    page::{MAPPING_ANON, MAPPING_LAZYFREE, MAPPING_SHMEM, NONE, PageFlags},
     zone::MAX_ZONES,
 };
 use core::sync::atomic::{AtomicU32, AtomicU64};
@@ -78,7 +78,10 @@ impl LruList {
 /// `folio_test_swapbacked`); if not, it is dropped.
 #[inline(always)]
 pub const fn is_swap_backed(mapping: u64) -> bool {
-    is_anon(mapping) && mapping & MAPPING_LAZYFREE == 0
+    matches!(
+        mapping & (MAPPING_ANON | MAPPING_LAZYFREE | MAPPING_SHMEM),
+        MAPPING_ANON | MAPPING_SHMEM
+    )
 }
 
 /// Ends of a list.

@@ -54,7 +54,8 @@ pub struct Page {
     /// Previous pfn in a doubly linked list, or [`NONE`].
     pub prev: AtomicU32,
     /// What the page is part of; the owner's. In the page cache: physical address of the file's
-    /// address space. For an anonymous page of a program: [`MAPPING_ANON`] and what goes with it.
+    /// address space, and [`MAPPING_SHMEM`]. For an anonymous page of a program: [`MAPPING_ANON`] and
+    /// what goes with it.
     pub mapping: AtomicU64,
 }
 
@@ -66,8 +67,13 @@ pub const MAPPING_ANON: u64 = 1 << 0;
 /// stores to it again (madvise `MADV_FREE`; Linux: no `PG_swapbacked`).
 pub const MAPPING_LAZYFREE: u64 = 1 << 1;
 
-/// The bits of [`Page::mapping`] that are the address of the [`crate::mm_struct::AnonGroup`].
-const MAPPING_GROUP: u64 = !63;
+/// Set in [`Page::mapping`] of a page of shared memory, which has no store and goes to swap (Linux:
+/// `PG_swapbacked` in a page of a file).
+pub const MAPPING_SHMEM: u64 = 1 << 2;
+
+/// The bits of [`Page::mapping`] that are the address of the [`crate::mm_struct::AnonGroup`] or of the
+/// [`crate::page_cache::AddressSpace`].
+const MAPPING_OBJECT: u64 = !63;
 
 /// Whether a value of [`Page::mapping`] is an anonymous page's.
 #[inline(always)]
@@ -79,7 +85,18 @@ pub const fn is_anon(mapping: u64) -> bool {
 /// page. It leads to a group as long as the page is mapped.
 #[inline(always)]
 pub const fn group_of_mapping(mapping: u64) -> u64 {
-    mapping & MAPPING_GROUP
+    mapping & MAPPING_OBJECT
+}
+
+/// Physical address of the [`crate::page_cache::AddressSpace`] in the [`Page::mapping`] of a page of a
+/// file; 0 for any other page of a program.
+#[inline(always)]
+pub const fn file_of_mapping(mapping: u64) -> u64 {
+    if is_anon(mapping) {
+        0
+    } else {
+        mapping & MAPPING_OBJECT
+    }
 }
 
 bitflags! {

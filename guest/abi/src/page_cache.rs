@@ -7,8 +7,8 @@
 //!
 //! A tree consists of [`RadixTreeNode`]s of 64 slots (Linux lib/xarray.c). An empty tree has no
 //! node; the root of another one is the lowest node that covers all of its pages. A slot of a node
-//! with `shift` 0 is empty (0) or holds a page ([`slot_of_page`]), and one of any other node is empty or
-//! leads to a node whose `shift` is smaller by [`MAP_SHIFT`]. No node is empty.
+//! with `shift` 0 is empty (0), holds a page ([`slot_of_page`]), or, in shared memory, leads to a slot of the
+//! swap device in which the page is ([`slot_of_swap`]). One of any other node is empty or leads to a node whose `shift` is smaller by [`MAP_SHIFT`]. No node is empty.
 //!
 //! A file may have a store, from which pages that are not in the cache are read and to which those are
 //! written that were changed. A page of such a file is [`PageFlags::DIRTY`](crate::page::PageFlags::DIRTY)
@@ -59,7 +59,7 @@ bitflags! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct AddressSpaceFlags: u32 {
         /// Memory that is shared by name or by inheritance (Linux mm/shmem.c): its pages count as
-        /// `nr_shmem` as well.
+        /// `nr_shmem` as well, and go to swap.
         const SHMEM = 1 << 0;
         /// The pages are all there is of the content, so they stay in memory (Linux: ramfs,
         /// `AS_UNEVICTABLE`).
@@ -105,8 +105,10 @@ pub struct AddressSpace {
     /// The latest error of writing a page to the store, and who has seen it (Linux lib/errseq.c:
     /// `errseq_t`).
     pub wb_err: AtomicU32,
+    /// Pages that are in swap (Linux: `swapped` of `struct shmem_inode_info`).
+    pub nr_swapped: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 2],
 }
 
 /// A node of a file's tree.
@@ -150,6 +152,26 @@ pub const fn slot_of_page(pfn: u32) -> u64 {
 pub const fn page_of_slot(slot: u64) -> Option<u32> {
     if slot & 1 == 1 && slot >> 33 == 0 {
         Some((slot >> 1) as u32)
+    } else {
+        None
+    }
+}
+
+/// Set in a slot that leads to swap. The number of the slot of the swap device follows bit 0.
+const SWAP_SLOT: u64 = 1 << 63;
+
+/// What a slot says about a page that is in a slot of the swap device (Linux:
+/// `swp_to_radix_entry`).
+#[inline]
+pub const fn slot_of_swap(swap: u64) -> u64 {
+    SWAP_SLOT | swap << 1 | 1
+}
+
+/// The slot of the swap device that a slot leads to; none if it does not. The number is unchecked.
+#[inline]
+pub const fn swap_of_slot(slot: u64) -> Option<u64> {
+    if slot & (SWAP_SLOT | 1) == SWAP_SLOT | 1 {
+        Some((slot & !SWAP_SLOT) >> 1)
     } else {
         None
     }

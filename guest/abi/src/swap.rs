@@ -6,8 +6,8 @@
 //! exactly one of four states:
 //!
 //! 1. Free: `map` and `cache` are 0. A cluster counts those it has.
-//! 2. In use: page-table entries lead to it (`map` counts them), or its page is in the swap cache
-//!    (`cache` names the frame), or both.
+//! 2. In use: page-table entries, or a slot of the page cache if it is a page of shared memory, lead to it
+//!    (`map` counts them), or its page is in the swap cache (`cache` names the frame), or both.
 //! 3. Bad: `map` is [`SLOT_BAD`] and `cache` 0. The device failed to write it, and it is not used
 //!    again; slot 0, which stands for no slot, is bad from the start.
 //! 4. Behind the end of the device, in the last cluster: as a free one, and it is counted nowhere.
@@ -84,7 +84,7 @@ pub struct SwapInfo {
     pub bad: AtomicU64,
     /// Slots whose page is in the swap cache.
     pub cached: AtomicU64,
-    /// Page-table entries that lead to slots.
+    /// Page-table entries and slots of the page cache that lead to slots.
     pub entries: AtomicU64,
     /// The cluster from which slots are taken.
     pub cluster: AtomicU32,
@@ -110,7 +110,7 @@ pub struct SwapCluster {
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct SwapSlot {
-    /// Page-table entries that lead here, or [`SLOT_BAD`] (Linux: an entry of `swap_map`).
+    /// Page-table entries and slots of the page cache that lead here, or [`SLOT_BAD`] (Linux: an entry of `swap_map`).
     pub map: AtomicU32,
     /// 1 + the frame that has the page in the swap cache; 0 for none.
     pub cache: AtomicU32,

@@ -9,6 +9,7 @@ const SWAP: [&str; 2] = ["--swap", "64M"];
 alike! {
     without_a_device_pages_stay: ["./swap"],
     a_device_that_does_not_fail_fails_nobody: ["./swap_errors"],
+    without_a_device_shared_pages_stay: ["./shared_swap"],
 }
 
 #[test]
@@ -16,6 +17,7 @@ fn pages_go_to_swap_and_come_back_as_they_were() {
     for build in [Build::Glibc, Build::Musl] {
         if let Some(folder) = programs(build) {
             alike_in(folder, &SWAP, &["./swap"]);
+            alike_in(folder, &SWAP, &["./shared_swap"]);
         }
     }
 }
@@ -47,6 +49,24 @@ fn they_have_been_there() {
     };
     assert!(number(&small, writes) < number(&report, writes));
     assert_eq!(small["program"]["stdout"], report["program"]["stdout"]);
+}
+
+#[test]
+fn shared_memory_has_been_there() {
+    let Some(report) = run(&SWAP, &["./shared_swap"]) else {
+        return;
+    };
+    // Both areas of 200 pages, and some of them more often: only those that are mapped go.
+    assert!(
+        number(&report, "/swap/guest/writes") > 500,
+        "{}",
+        report["swap"]
+    );
+    assert!(
+        number(&report, "/swap/guest/reads") > 400,
+        "{}",
+        report["swap"]
+    );
 }
 
 #[test]

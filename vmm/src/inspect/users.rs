@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pagelab_abi::page_cache::AddressSpaceFlags;
+use pagelab_abi::{page::file_of_mapping, page_cache::AddressSpaceFlags};
 
 use super::decode::{
     Area, AreasFault, Budget, CachedFile, CachedPages, DecodeError, Snapshot, Task, UserMm,
@@ -47,7 +47,7 @@ pub(in crate::inspect) struct Users {
     pub(in crate::inspect) frames: BTreeMap<u32, Holders>,
     /// Swap slots whose page is in the swap cache, and the frame.
     pub(in crate::inspect) swap_cache: BTreeMap<u64, u32>,
-    /// Entries that lead to each swap slot.
+    /// Page-table entries, and slots of the page cache, that lead to each swap slot.
     pub(in crate::inspect) swapped: BTreeMap<u64, u32>,
 }
 
@@ -99,6 +99,9 @@ impl Users {
                 *swapped.entry(slot).or_default() += 1;
             }
         }
+        for (_, slot) in files.iter().flat_map(|file| &file.cached.swapped) {
+            *swapped.entry(*slot).or_default() += 1;
+        }
         Ok(Self {
             tasks,
             spaces,
@@ -114,8 +117,9 @@ impl Users {
         self.tasks.is_empty() && self.spaces.is_empty() && self.files.is_empty()
     }
 
-    /// The file with this address.
-    pub(in crate::inspect) fn file(&self, gpa: u64) -> Option<&File> {
+    /// The file that an area names, or the mapping of a page.
+    pub(in crate::inspect) fn file(&self, mapping: u64) -> Option<&File> {
+        let gpa = file_of_mapping(mapping);
         self.files.iter().find(|file| file.file.gpa == gpa)
     }
 

@@ -63,7 +63,7 @@ impl<M: Machine + 'static> Mm<M> {
         offset: usize,
         to: &mut [u8],
     ) -> Result<(), FileError> {
-        let found = match self.find_page(file, page) {
+        let found = match self.find_or_swap_in(file, page)? {
             None if self.file_has_store(file) => Some(self.add_page(file, page, FILE_GFP)?),
             found => found,
         };
@@ -114,7 +114,7 @@ impl<M: Machine + 'static> Mm<M> {
         offset: usize,
         from: &[u8],
     ) -> Result<(), FileError> {
-        let pfn: Pfn = match self.find_page(file, page) {
+        let pfn: Pfn = match self.find_or_swap_in(file, page)? {
             Some(pfn) => pfn,
             None if from.len() == PAGE_SIZE as usize && self.file_has_store(file) => {
                 return self.write_whole(file, page, from);

@@ -5,7 +5,7 @@ use super::{FileId, tree::Tree};
 use crate::{Mm, Pfn, machine::Machine};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
-    page::{MAPPING_ANON, PageFlags},
+    page::PageFlags,
     page_cache::{TAG_DIRTY, TAG_ERROR},
     vmstat::NodeStat,
 };
@@ -15,12 +15,10 @@ impl<M: Machine + 'static> Mm<M> {
     /// page.
     pub fn page_file(&self, pfn: Pfn) -> Option<(FileId, u64)> {
         let page = self.page(pfn)?;
-        let mapping = page.mapping.load(Relaxed);
-        if mapping & MAPPING_ANON != 0 {
-            return None;
-        }
-        let index = page.private.load(Relaxed);
-        FileId::from_raw(mapping).map(|file| (file, index.into()))
+        let file = FileId::of_mapping(page.mapping.load(Relaxed))?;
+        // On its way to swap it has its number elsewhere.
+        let index = self.page_index(pfn)?;
+        Some((file, index.into()))
     }
 
     /// A page of a file has been changed. True if it was clean before. Of a file without a store, or

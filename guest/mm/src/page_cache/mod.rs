@@ -4,11 +4,11 @@
 //! [`pagelab_abi::page_cache`]. Behind a file is either a store ([`AddressSpaceOperations`]), from
 //! which pages are read when they are needed and to which changed pages are written, or nothing: then
 //! its pages are the content, as in Linux's ramfs, and a page that is not there is a hole, which reads
-//! as zeros. A page in the cache is up to date: if reading it fails, it does not get there.
+//! as zeros. Pages of shared memory can be in swap instead. A page in the cache is up to date: if reading it fails, it does not get there.
 //!
 //! * `space`: files and their references. `node`: nodes of the trees, as objects.
 //! * `tree`: pages by their number. `pages`: finding, making and dropping them.
-//! * `content`: bytes in and out. `size`: truncation and holes. `mappers`: areas that map a file.
+//! * `content`: bytes in and out. `shmem`: to swap, and back. `size`: truncation and holes. `mappers`: areas that map a file.
 //! * `store`: what is behind files. `dirty`, `tags`: pages that are newer. `writeback`: how they go to
 //!   the store, and reclaim. `errseq`: who hears of errors.
 //! * `validate`: everything that must hold, checked.
@@ -25,6 +25,7 @@ mod errseq;
 mod mappers;
 mod node;
 mod pages;
+mod shmem;
 mod size;
 mod space;
 mod store;
@@ -42,6 +43,7 @@ use crate::{
 };
 use core::num::NonZero;
 use pagelab_abi::{
+    page::{MAPPING_SHMEM, file_of_mapping},
     page_cache::{AddressSpace, INODE_CACHE, RADIX_TREE_NODE, RadixTreeNode},
     slab::CacheFlags,
 };
@@ -67,6 +69,18 @@ impl FileId {
             Some(number) => Some(Self(number)),
             None => None,
         }
+    }
+
+    /// The file that the [`Page::mapping`](pagelab_abi::page::Page::mapping) of a page names, if it is a
+    /// file's.
+    #[inline]
+    pub(crate) const fn of_mapping(mapping: u64) -> Option<Self> {
+        Self::from_raw(file_of_mapping(mapping))
+    }
+
+    /// The mapping of a page of this file. `is_shmem`: whether that is shared memory.
+    pub(super) const fn to_mapping(self, is_shmem: bool) -> u64 {
+        self.get() | if is_shmem { MAPPING_SHMEM } else { 0 }
     }
 
     /// As a number.

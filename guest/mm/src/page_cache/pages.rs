@@ -1,6 +1,6 @@
 //! Finding, making and dropping pages.
 
-use super::{FileError, FileId, node::Nodes};
+use super::{FileError, FileId, node::Nodes, tree::Entry};
 use crate::{AllocError, Mm, Order, Pfn, machine::Machine};
 use core::{ops::Range, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
@@ -15,7 +15,7 @@ use pagelab_abi::{
 impl<M: Machine + 'static> Mm<M> {
     /// Page `pgoff` of a file, with a reference for the caller, who gives it back by
     /// [`Mm::put_page`]. If it is not in the cache: none, or with `create` a page with what the store
-    /// has there, or zeros; `gfp` says where to take it from. The file's size has no say in it and
+    /// or swap has there, or zeros; `gfp` says where to take it from. The file's size has no say in it and
     /// does not change.
     ///
     /// # Errors
@@ -31,8 +31,11 @@ impl<M: Machine + 'static> Mm<M> {
         create: bool,
         gfp: Gfp,
     ) -> Result<Option<Pfn>, FileError> {
-        match self.find_page(file, pgoff) {
-            None if create => self.add_page(file, pgoff, gfp).map(Some),
+        if !create {
+            return Ok(self.find_page(file, pgoff));
+        }
+        match self.find_or_swap_in(file, pgoff)? {
+            None => self.add_page(file, pgoff, gfp).map(Some),
             found => Ok(found),
         }
     }
@@ -118,9 +121,14 @@ impl<M: Machine + 'static> Mm<M> {
         loop {
             let missing = {
                 let mut tree = self.tree(file);
-                if let Some(other) = tree.find(pgoff) {
-                    self.get_page(other);
-                    return Ok(other);
+                match tree.entry(pgoff) {
+                    Some(Entry::Page(other)) => {
+                        self.get_page(other);
+                        return Ok(other);
+                    }
+                    // Somebody put a page there meanwhile, and it is gone again.
+                    Some(Entry::Swap(_)) => return Err(AllocError::NoMemory),
+                    None => {}
                 }
                 let missing = tree.missing(pgoff);
                 if missing <= nodes.len() {
@@ -138,7 +146,8 @@ impl<M: Machine + 'static> Mm<M> {
     /// reference of its birth becomes the cache's; the caller gets another one.
     fn mark_cached(&self, file: FileId, pgoff: u64, pfn: Pfn) {
         let page = self.map.page(pfn.0);
-        page.mapping.store(file.get(), Relaxed);
+        let mapping = file.to_mapping(self.file_is_shmem(file));
+        page.mapping.store(mapping, Relaxed);
         page.private.store(pgoff as u32, Relaxed);
         page.mapcount.store(0, Relaxed);
         page.next.store(NONE, Relaxed);
@@ -147,27 +156,37 @@ impl<M: Machine + 'static> Mm<M> {
         self.count_cached(file, 1);
     }
 
-    /// Takes all pages from number `start` to below `end` out of the cache, dirty or not (Linux:
-    /// `truncate_inode_pages_range`). Those that nobody else refers to are freed.
+    /// Takes all pages from number `start` to below `end` out of the cache, dirty or not, and out of swap
+    /// (Linux: `truncate_inode_pages_range`, `shmem_undo_range`). Those that nobody else refers to are freed.
     pub(super) fn drop_pages(&self, file: FileId, start: u64, end: u64) {
         let mut from = start;
         loop {
             let mut nodes = Nodes::new();
-            let pfn = {
+            let (entry, was_dirty) = {
                 let mut tree = self.tree(file);
-                match tree.find_from(from) {
-                    Some((index, pfn)) if index < end => {
-                        from = index + 1;
-                        let was_dirty = self.clear_dirty_in(&mut tree, file, index, pfn);
-                        tree.remove(index, &mut nodes).map(|pfn| (pfn, was_dirty))
-                    }
-                    _ => None,
-                }
+                let Some((index, entry)) = tree.find_from(from).filter(|it| it.0 < end) else {
+                    return;
+                };
+                from = index + 1;
+                let was_dirty = match entry {
+                    Entry::Page(pfn) => self.clear_dirty_in(&mut tree, file, index, pfn),
+                    Entry::Swap(_) => false,
+                };
+                tree.remove(index, &mut nodes);
+                (entry, was_dirty)
             };
-            let Some((pfn, was_dirty)) = pfn else { return };
-            self.unmark_cached(file, pfn, was_dirty);
-            self.free_nodes(nodes);
-            self.put_page(pfn);
+            match entry {
+                Entry::Page(pfn) => {
+                    self.unmark_cached(file, pfn, was_dirty);
+                    self.free_nodes(nodes);
+                    self.put_page(pfn);
+                }
+                Entry::Swap(swap) => {
+                    self.free_nodes(nodes);
+                    // A slot that was corrupted leads to nothing that could be freed.
+                    let _ = self.swap_free(swap);
+                }
+            }
         }
     }
 
@@ -189,7 +208,7 @@ impl<M: Machine + 'static> Mm<M> {
     }
 
     /// A page has left the cache.
-    fn unmark_cached(&self, file: FileId, pfn: Pfn, was_dirty: bool) {
+    pub(super) fn unmark_cached(&self, file: FileId, pfn: Pfn, was_dirty: bool) {
         let page = self.map.page(pfn.0);
         // Before it forgets whose it is.
         self.lru_forget(pfn, page);
@@ -201,7 +220,7 @@ impl<M: Machine + 'static> Mm<M> {
         }
     }
 
-    fn count_cached(&self, file: FileId, pages: i64) {
+    pub(super) fn count_cached(&self, file: FileId, pages: i64) {
         self.mod_node_stat(NodeStat::FilePages, pages);
         let flags = self.space(file).flags.load(Relaxed);
         if flags & AddressSpaceFlags::SHMEM.bits() != 0 {

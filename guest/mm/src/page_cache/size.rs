@@ -20,7 +20,7 @@ impl<M: Machine + 'static> Mm<M> {
     ///
     /// # Errors
     /// [`AllocError::NoWindow`](crate::AllocError::NoWindow); of a file with a store, what that says if it
-    /// cannot read the last page. Then the file is as before. If the store cannot give back what it
+    /// or swap cannot read the last page. Then the file is as before. If the store cannot give back what it
     /// has behind the new end, the size has changed all the same.
     ///
     /// # Panics
@@ -91,7 +91,7 @@ impl<M: Machine + 'static> Mm<M> {
             return Ok(());
         }
         let page = start >> PAGE_SHIFT;
-        let pfn = match self.find_page(file, page) {
+        let pfn = match self.find_or_swap_in(file, page)? {
             None if self.file_has_store(file) => self.add_page(file, page, FILE_GFP)?,
             None => return Ok(()),
             Some(pfn) => pfn,

@@ -32,16 +32,12 @@ impl<M: Machine + 'static> Mm<M> {
     }
 
     /// The same for memory that is shared: memfd_create, shared anonymous mappings. Its pages count
-    /// as `nr_shmem`, too.
+    /// as `nr_shmem`, too, and go to swap.
     ///
     /// # Errors
     /// As [`Mm::file_new`].
     pub fn file_new_shmem(&self) -> Result<FileId, AllocError> {
-        self.file_with(
-            AddressSpaceFlags::SHMEM | AddressSpaceFlags::UNEVICTABLE,
-            0,
-            0,
-        )
+        self.file_with(AddressSpaceFlags::SHMEM, 0, 0)
     }
 
     /// A file of `size` bytes that a store has under the number `host`.
@@ -90,7 +86,8 @@ impl<M: Machine + 'static> Mm<M> {
             nr_dirty: AtomicU64::new(0),
             a_ops: AtomicU32::new(a_ops),
             wb_err: AtomicU32::new(0),
-            reserved: [0; 3],
+            nr_swapped: AtomicU64::new(0),
+            reserved: [0; 2],
         };
         // SAFETY: the object has the size and alignment of an `AddressSpace` and is this
         // function's.
@@ -107,7 +104,7 @@ impl<M: Machine + 'static> Mm<M> {
         self.space(file).count.fetch_add(1, Relaxed);
     }
 
-    /// Gives a reference back. With the last one the file goes away, and its pages leave the cache:
+    /// Gives a reference back. With the last one the file goes away, and its pages leave the cache and swap:
     /// what is dirty of them is lost, so who wants to keep it writes it before.
     ///
     /// # Panics
@@ -189,6 +186,14 @@ impl<M: Machine + 'static> Mm<M> {
     /// If there is no such file.
     pub fn file_nrpages(&self, file: FileId) -> u64 {
         self.space(file).nrpages.load(Relaxed)
+    }
+
+    /// Pages of a file that are in swap.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub fn file_nr_swapped(&self, file: FileId) -> u64 {
+        self.space(file).nr_swapped.load(Relaxed)
     }
 
     /// What is known of a live file.

@@ -1,14 +1,14 @@
 //! A file's pages by their number: a radix tree that is as high as the last page demands.
 
 use super::node::Nodes;
-use crate::{Mm, Pfn, machine::Machine, sync::Held};
+use crate::{Mm, Pfn, machine::Machine, swap::SwapEntry, sync::Held};
 use core::{
     ops::Range,
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 use pagelab_abi::page_cache::{
     AddressSpace, MAP_SHIFT, MAP_SIZE, MAX_PAGES, RadixTreeNode, count_of, offset_of, pack_place,
-    page_of_slot, slot_of_page,
+    page_of_slot, slot_of_page, slot_of_swap, swap_of_slot,
 };
 
 /// A file's tree, locked as long as this lives.
@@ -16,6 +16,25 @@ pub(super) struct Tree<'a, M: Machine + 'static> {
     mm: &'a Mm<M>,
     space: &'a AddressSpace,
     _held: Held<'a, AtomicU32>,
+}
+
+/// What a file has of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// It is in memory.
+    Page(Pfn),
+    /// It is in swap.
+    Swap(SwapEntry),
+}
+
+impl Entry {
+    /// What a slot holds; none if it is empty.
+    fn of(slot: u64) -> Option<Self> {
+        page(slot).map(Self::Page).or_else(|| {
+            let swap = swap_of_slot(slot)?;
+            Some(Self::Swap(SwapEntry::of_slot(swap)))
+        })
+    }
 }
 
 /// What a slot that leads to a page must hold.
@@ -121,13 +140,23 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
         }
     }
 
-    /// The first page from this number on, with its number.
-    pub(super) fn find_from(&self, index: u64) -> Option<(u64, Pfn)> {
+    /// What there is of the page with this number.
+    pub(super) fn entry(&self, index: u64) -> Option<Entry> {
+        let (node, slot) = self.descend(index)?;
+        let inner = self.mm.node(node);
+        if inner.shift.load(Relaxed) > 0 {
+            return None;
+        }
+        Entry::of(inner.slots[slot].load(Relaxed))
+    }
+
+    /// The first page from this number on, in memory or in swap, with its number.
+    pub(super) fn find_from(&self, index: u64) -> Option<(u64, Entry)> {
         self.first_in(self.root_over(index)?, 0, index)
     }
 
     /// The first page from number `index` on in a node whose first page has the number `base`.
-    fn first_in(&self, node: u64, base: u64, index: u64) -> Option<(u64, Pfn)> {
+    fn first_in(&self, node: u64, base: u64, index: u64) -> Option<(u64, Entry)> {
         let inner = self.mm.node(node);
         let shift = inner.shift.load(Relaxed);
         let first = index.saturating_sub(base) >> shift;
@@ -136,7 +165,7 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
             let at = base + ((slot as u64) << shift);
             let found = match value {
                 0 => None,
-                _ if shift == 0 => page(value).map(|pfn| (at, pfn)),
+                _ if shift == 0 => Entry::of(value).map(|entry| (at, entry)),
                 child => self.first_in(child, at, index),
             };
             if found.is_some() {
@@ -196,12 +225,39 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
         add(&self.space.nrpages, 1);
     }
 
-    /// Takes a page out, with its tags. Nodes that it leaves empty, or that the tree does not need any more, go to
+    /// Puts a swap slot where a page is, or a page where a swap slot is. The page has no tag. False if it
+    /// is not `old` that is there, and nothing happens.
+    pub(super) fn exchange(&mut self, index: u64, old: Entry, new: Entry) -> bool {
+        let Some((node, slot)) = self
+            .descend(index)
+            .filter(|_| self.entry(index) == Some(old))
+        else {
+            return false;
+        };
+        let value = match new {
+            Entry::Page(pfn) => slot_of_page(pfn.0),
+            Entry::Swap(swap) => slot_of_swap(swap.slot()),
+        };
+        self.mm.node(node).slots[slot].store(value, Relaxed);
+        self.count(old, -1);
+        self.count(new, 1);
+        true
+    }
+
+    fn count(&self, entry: Entry, delta: i64) {
+        let counter = match entry {
+            Entry::Page(_) => &self.space.nrpages,
+            Entry::Swap(_) => &self.space.nr_swapped,
+        };
+        add(counter, delta);
+    }
+
+    /// Takes a page out, with its tags, or a swap slot. Nodes that it leaves empty, or that the tree does not need any more, go to
     /// `nodes`.
-    pub(super) fn remove(&mut self, index: u64, nodes: &mut Nodes) -> Option<Pfn> {
+    pub(super) fn remove(&mut self, index: u64, nodes: &mut Nodes) -> Option<Entry> {
+        let entry = self.entry(index)?;
         let (mut node, mut slot) = self.descend(index)?;
-        let pfn = page(self.mm.node(node).slots[slot].load(Relaxed))?;
-        add(&self.space.nrpages, -1);
+        self.count(entry, -1);
         self.clear_tags(index);
         loop {
             self.set(node, slot, 0);
@@ -214,12 +270,12 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
             nodes.push(self.mm, node);
             if parent == 0 {
                 self.space.root.store(0, Relaxed);
-                return Some(pfn);
+                return Some(entry);
             }
             (node, slot) = (parent, offset_of(place) as usize);
         }
         self.shrink(nodes);
-        Some(pfn)
+        Some(entry)
     }
 
     /// Makes the tree as low as its last page allows.

@@ -3,13 +3,13 @@
 //! Meant for tests. Nothing may run beside it.
 
 use super::FileId;
-use crate::{Mm, machine::Machine};
+use crate::{Mm, Pfn, machine::Machine, swap::SwapEntry};
 use core::{fmt, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
-    page::{PageFlags, flags_of, order_of},
+    page::{PageFlags, file_of_mapping, flags_of, order_of},
     page_cache::{
         AddressSpace, AddressSpaceFlags, MAP_SHIFT, MAP_SIZE, NR_TAGS, TAG_DIRTY, TAG_ERROR,
-        count_of, offset_of, page_of_slot,
+        count_of, offset_of, page_of_slot, swap_of_slot,
     },
     vmstat::NodeStat,
 };
@@ -34,7 +34,7 @@ pub enum Violation {
         /// The file.
         file: u64,
     },
-    /// A slot leads to no page.
+    /// A slot leads to no page, or to a slot of swap that nothing leads to.
     BadSlot {
         /// The file.
         file: u64,
@@ -103,6 +103,7 @@ impl core::error::Error for Violation {}
 struct Walk<'a> {
     file: u64,
     pages: u64,
+    swapped: u64,
     dirty: u64,
     found: &'a mut dyn FnMut(Violation),
 }
@@ -150,6 +151,7 @@ impl<M: Machine + 'static> Mm<M> {
         let mut walk = Walk {
             file: file.get(),
             pages: 0,
+            swapped: 0,
             dirty: 0,
             found,
         };
@@ -170,8 +172,9 @@ impl<M: Machine + 'static> Mm<M> {
                 self.validate_node(&mut walk, root, (0, 0), shift, 0);
             }
         }
-        let (pages, dirty) = (walk.pages, walk.dirty);
+        let (pages, swapped, dirty) = (walk.pages, walk.swapped, walk.dirty);
         check("nrpages", space.nrpages.load(Relaxed), pages, found);
+        check("nr_swapped", space.nr_swapped.load(Relaxed), swapped, found);
         check("nr_dirty", space.nr_dirty.load(Relaxed), dirty, found);
         (pages, dirty)
     }
@@ -235,8 +238,15 @@ impl<M: Machine + 'static> Mm<M> {
     }
 
     fn validate_page(&self, walk: &mut Walk<'_>, slot: u64, index: u64) {
-        walk.pages += 1;
         let file = walk.file;
+        if let Some(slot) = swap_of_slot(slot) {
+            walk.swapped += 1;
+            if self.swap_count(SwapEntry::of_slot(slot)) == 0 {
+                (walk.found)(Violation::BadSlot { file, index });
+            }
+            return;
+        }
+        walk.pages += 1;
         let known = page_of_slot(slot).and_then(|pfn| Some((pfn, self.map.word(pfn)?)));
         let Some((pfn, word)) = known else {
             (walk.found)(Violation::BadSlot { file, index });
@@ -246,8 +256,8 @@ impl<M: Machine + 'static> Mm<M> {
         walk.dirty += u64::from(word & PageFlags::DIRTY.bits() != 0);
         let fits = flags_of(word).contains(PageFlags::ALLOCATED | PageFlags::LRU)
             && order_of(word) == 0
-            && page.mapping.load(Relaxed) == file
-            && u64::from(page.private.load(Relaxed)) == index
+            && file_of_mapping(page.mapping.load(Relaxed)) == file
+            && self.page_index(Pfn(pfn)).map(u64::from) == Some(index)
             && page.refcount.load(Relaxed) > 0;
         if !fits {
             (walk.found)(Violation::BadPage { file, index, pfn });

@@ -44,7 +44,8 @@ pub enum Pageout {
 }
 
 impl<M: Machine + 'static> Mm<M> {
-    /// For reclaim: drops a page of a file that no page table maps, and writes it before if it is dirty.
+    /// For reclaim: drops a page of a file that no page table maps, and writes it before if it is dirty; one
+    /// of shared memory goes to swap.
     /// The caller has one reference to it, besides that of the cache, and gives it back afterwards
     /// whatever the result. An event is raised, and the store may allocate: nothing may be locked.
     /// (Linux mm/vmscan.c: `pageout`, `__remove_mapping`.)
@@ -54,8 +55,11 @@ impl<M: Machine + 'static> Mm<M> {
         };
         let page = self.map.page(pfn.0);
         let others = || page.mapcount.load(Relaxed) != 0 || page.refcount.load(Relaxed) != 2;
-        if !self.file_has_store(file) || others() {
+        if others() {
             return Pageout::Keep;
+        }
+        if !self.file_has_store(file) {
+            return self.pageout_shmem(file, index, pfn);
         }
         if self.page_is_dirty(pfn)
             && let Err(error) = self.write_out(file, index, pfn)

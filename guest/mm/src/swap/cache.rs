@@ -51,6 +51,12 @@ impl<M: Machine + 'static> Mm<M> {
         Some(Pfn(frame))
     }
 
+    /// Whether the page of a slot is in the swap cache.
+    pub(crate) fn is_in_swap_cache(&self, entry: SwapEntry) -> bool {
+        let slot = self.swap().ok().and_then(|swap| swap.used(entry).ok());
+        slot.is_some_and(|slot| slot.cache.load(Relaxed) != 0)
+    }
+
     /// Takes a page out of the swap cache, and frees the slot if no entry leads to it. The caller has a
     /// reference to the page. False if it was not in the cache.
     pub fn delete_from_swap_cache(&self, pfn: Pfn) -> bool {

@@ -65,6 +65,11 @@ impl SwapEntry {
         }
     }
 
+    /// The slot with this number.
+    pub(crate) const fn of_slot(slot: u64) -> Self {
+        Self { slot }
+    }
+
     /// The page-table entry.
     pub const fn to_pte(self) -> u64 {
         swap_pte(0, self.slot)

@@ -4,7 +4,7 @@
 //! In a shared mapping of a file with a store an entry is read-only until the first store through it,
 //! which makes the page dirty; when the page has been written, it is so again (`mkclean`).
 
-use super::{Access, FaultSignal, UserMm, fault::dirty, insert::file_of};
+use super::{Access, FaultSignal, UserMm, add, fault::dirty, insert::file_of};
 use crate::{
     Pfn,
     machine::Machine,
@@ -13,7 +13,7 @@ use crate::{
     vma::Area,
 };
 use core::sync::atomic::Ordering::Relaxed;
-use pagelab_abi::{PAGE_SIZE, vma::VmFlags};
+use pagelab_abi::{PAGE_SIZE, vma::VmFlags, vmstat::VmEvent};
 
 impl FaultSignal {
     /// What becomes of an access to `addr` whose page a file does not give.
@@ -44,6 +44,12 @@ impl<M: Machine + 'static> UserMm<M> {
         let page = addr & !(PAGE_SIZE - 1);
         if access != Access::Write && self.fault_around(page, area, pgoff, end)? {
             return Ok(());
+        }
+        if mm.file_page_is_swapped(file, pgoff) {
+            // It was counted as one that needs no I/O.
+            add(&self.mm_struct().min_flt, -1);
+            add(&self.mm_struct().maj_flt, 1);
+            mm.count_event(VmEvent::Pgmajfault, 1);
         }
         let found = mm.file_page(file, pgoff, true, FILE_GFP);
         let found = found.map_err(|error| FaultSignal::of_file(error, addr))?;

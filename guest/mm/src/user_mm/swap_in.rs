@@ -111,11 +111,7 @@ impl<M: Machine + 'static> UserMm<M> {
 
     /// Whether the page of an entry that leads to swap is in the swap cache.
     pub(super) fn is_swap_cached(&self, pte: Pte) -> bool {
-        let found = pte.swap_entry().and_then(|slot| {
-            let pfn = self.mm.lookup_swap_cache(slot)?;
-            self.mm.put_page(pfn);
-            Some(())
-        });
-        found.is_some()
+        pte.swap_entry()
+            .is_some_and(|slot| self.mm.is_in_swap_cache(slot))
     }
 }

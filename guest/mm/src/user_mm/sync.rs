@@ -8,7 +8,7 @@ use crate::{
 };
 use core::{ops::Range, sync::atomic::AtomicU32};
 use pagelab_abi::{
-    PAGE_SHIFT, PAGE_SIZE, errno::Errno, gfp::Gfp, mman::MsyncFlags, pte::USER_END, vma::VmFlags,
+    PAGE_SHIFT, PAGE_SIZE, errno::Errno, mman::MsyncFlags, pte::USER_END, vma::VmFlags,
 };
 
 /// Pages whose state is told at once.
@@ -116,12 +116,6 @@ impl<M: Machine + 'static> UserMm<M> {
             return false;
         };
         let index = pgoff + ((page - area.start) >> PAGE_SHIFT);
-        match self.mm.file_page(file, index, false, Gfp::KERNEL) {
-            Ok(Some(pfn)) => {
-                self.mm.put_page(pfn);
-                true
-            }
-            _ => false,
-        }
+        self.mm.file_page_in_core(file, index)
     }
 }

@@ -132,9 +132,14 @@ impl<M: Machine + 'static> Mm<M> {
         Outcome::Activate
     }
 
-    /// A page of a file: it leaves all address spaces, and then its file if that can bring it back.
+    /// A page of a file: it leaves all address spaces, and then its file if that can bring it back, or goes
+    /// to swap.
     fn pageout_of_file(&self, pfn: Pfn) -> Outcome {
         let page = self.map.page(pfn.0);
+        let mapping = page.mapping.load(Relaxed);
+        if is_swap_backed(mapping) && !self.may_swap() {
+            return Outcome::Keep;
+        }
         if page.mapcount.load(Relaxed) > 0 && !self.unmap_file_page(pfn) {
             return Outcome::Activate;
         }

@@ -140,6 +140,7 @@ fn reserve(file: FileId, range: Range<u64>, grows: bool) -> Result<(), Errno> {
                 continue;
             }
             Err(FileError::Memory(AllocError::BadRequest)) => Errno::EFBIG,
+            Err(FileError::Io) => Errno::EIO,
             _ => Errno::ENOSPC,
         };
         // Making it shorter again needs no memory.

@@ -76,10 +76,13 @@ fn device_of(inode: &Inode) -> (u32, u32) {
     }
 }
 
-/// Blocks of 512 bytes that hold content.
+/// Blocks of 512 bytes that hold content, in memory or in swap.
 fn blocks(inode: &Inode) -> u64 {
     match &inode.kind {
-        Kind::Regular(content) => mm().file_nrpages(content.id()) * (PAGE_SIZE / 512),
+        Kind::Regular(content) => {
+            let file = content.id();
+            (mm().file_nrpages(file) + mm().file_nr_swapped(file)) * (PAGE_SIZE / 512)
+        }
         _ => 0,
     }
 }

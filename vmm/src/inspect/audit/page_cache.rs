@@ -2,7 +2,7 @@
 
 use pagelab_abi::{
     PAGE_SIZE,
-    page::PageFlags,
+    page::{MAPPING_SHMEM, PageFlags},
     page_cache::{INODE_CACHE, TAG_DIRTY, TAG_ERROR},
     vmstat::NodeStat,
 };
@@ -12,8 +12,8 @@ use crate::inspect::users::{File, Users};
 
 pub(super) const AUDIT: Audit = Audit {
     name: "page-cache",
-    checks: "files have sound trees with as many pages as they count, each page in one place, and dirty pages \
-             are tagged and counted",
+    checks: "files have sound trees with as many pages as they count, each page in one place, only shared \
+             memory in swap, and dirty pages are tagged and counted",
     run,
 };
 
@@ -35,6 +35,13 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
             "pages",
             file.file.nrpages,
             file.cached.pages.len(),
+        );
+        count(
+            findings,
+            &format!("file {ino}"),
+            "pages in swap",
+            file.file.nr_swapped,
+            file.cached.swapped.len(),
         );
         let dirty = &file.cached.tagged[TAG_DIRTY];
         count(
@@ -62,6 +69,15 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
 fn check_pages(guest: &Guest<'_>, users: &Users, file: &File, findings: &mut Findings) {
     let ino = file.file.ino;
     let end = file.file.size.div_ceil(PAGE_SIZE);
+    let is_shmem = file.is_shmem();
+    let mapping = file.file.gpa | if is_shmem { MAPPING_SHMEM } else { 0 };
+    for &(index, slot) in &file.cached.swapped {
+        findings.require(is_shmem && index < end, || {
+            format!(
+                "file {ino} has page {index:#x} in swap slot {slot}, where no page of it can be"
+            )
+        });
+    }
     for &(index, pfn) in &file.cached.pages {
         findings.require(index < end, || {
             format!(
@@ -73,8 +89,12 @@ fn check_pages(guest: &Guest<'_>, users: &Users, file: &File, findings: &mut Fin
             findings.add(|| format!("file {ino}: frame {pfn:#x} has no descriptor"));
             continue;
         };
-        let place = (page.mapping, u64::from(page.private));
-        findings.require(place == (file.file.gpa, index), || {
+        // On its way to swap a page names its slot instead of its number.
+        let fits = match page.flags().contains(PageFlags::SWAPCACHE) {
+            true => users.swap_cache.get(&page.private.into()) == Some(&pfn),
+            false => u64::from(page.private) == index,
+        };
+        findings.require(fits && page.mapping == mapping, || {
             format!(
                 "file {ino}: frame {pfn:#x} is page {index:#x}, but its descriptor names page {:#x} of {:#x}",
                 page.private, page.mapping

@@ -10,8 +10,8 @@ use crate::inspect::{decode::Swap, users::Users};
 
 pub(super) const AUDIT: Audit = Audit {
     name: "swap-entries",
-    checks: "every page-table entry that leads to swap leads to a slot, and each slot counts as many \
-             as there are",
+    checks: "every page-table entry, and place in a file of shared memory, that leads to swap leads to a \
+             slot, and each slot counts as many as there are",
     run,
 };
 
@@ -78,6 +78,17 @@ fn count_entries(
                     space.name,
                     page.value(),
                     page.va()
+                )
+            });
+            *entries.entry(slot).or_default() += 1;
+        }
+    }
+    for file in &users.files {
+        for &(index, slot) in &file.cached.swapped {
+            findings.require(slot > 0 && slot < slots, || {
+                format!(
+                    "file {}: page {index:#x} leads to slot {slot} of swap, which does not exist",
+                    file.file.ino
                 )
             });
             *entries.entry(slot).or_default() += 1;

@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeSet, sync::atomic::Ordering::Relaxed};
 
+use pagelab_abi::swap::MAX_SLOTS;
+
 use pagelab_abi::page_cache::{
     ADDRESS_SPACE_MAGIC, AddressSpace, AddressSpaceFlags, MAP_SHIFT, MAP_SIZE, MAX_HEIGHT, NR_TAGS,
-    RadixTreeNode, count_of, offset_of, page_of_slot,
+    RadixTreeNode, count_of, offset_of, page_of_slot, swap_of_slot,
 };
 
 use super::{DecodeError, Snapshot, linked::Linked};
@@ -24,6 +26,8 @@ pub struct CachedFile {
     pub size: u64,
     /// Pages in the cache, as the guest counts them.
     pub nrpages: u64,
+    /// Pages in swap, as the guest counts them.
+    pub nr_swapped: u64,
     /// Dirty pages, as the guest counts them.
     pub nr_dirty: u64,
     /// Number of the table of operations on its store, or 0.
@@ -43,6 +47,8 @@ pub struct CachedFile {
 pub struct CachedPages {
     /// Number in the file and frame, ascending by number.
     pub pages: Vec<(u64, u32)>,
+    /// Number in the file and slot of the swap device of each page that is in swap, ascending by number.
+    pub swapped: Vec<(u64, u64)>,
     /// Numbers of the pages that have a tag.
     pub tagged: [BTreeSet<u64>; NR_TAGS],
     /// Nodes of the tree.
@@ -75,6 +81,7 @@ impl Snapshot<'_> {
             ino: raw.ino.load(Relaxed),
             size: raw.size.load(Relaxed),
             nrpages: raw.nrpages.load(Relaxed),
+            nr_swapped: raw.nr_swapped.load(Relaxed),
             nr_dirty: raw.nr_dirty.load(Relaxed),
             a_ops: raw.a_ops.load(Relaxed),
             host: raw.host.load(Relaxed),
@@ -143,16 +150,19 @@ impl Snapshot<'_> {
             let index = base + (u64::from(slot) << shift);
             let tagged = tags.map(|tag| tag & 1 << slot != 0);
             // A tree that shares or repeats its nodes has more of them than frames.
-            if found.pages.len() + found.nodes as usize > limit {
+            if found.pages.len() + found.nodes as usize > limit
+                || found.swapped.len() as u64 > MAX_SLOTS
+            {
                 found.faults.push("the tree does not end".to_owned());
                 return None;
             }
             let below = match (value, shift) {
                 (0, _) => Some([false; NR_TAGS]),
                 (value, 0) => {
-                    match page_of_slot(value) {
-                        Some(pfn) => found.pages.push((index, pfn)),
-                        None => found
+                    match (page_of_slot(value), swap_of_slot(value)) {
+                        (Some(pfn), _) => found.pages.push((index, pfn)),
+                        (None, Some(slot)) => found.swapped.push((index, slot)),
+                        (None, None) => found
                             .faults
                             .push(format!("slot {index:#x} holds {value:#x}")),
                     }

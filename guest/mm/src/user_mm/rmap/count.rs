@@ -68,7 +68,7 @@ impl<M: Machine + 'static> Mm<M> {
         if is_anon(mapping) {
             return false;
         }
-        let file = crate::FileId::from_raw(mapping);
+        let file = crate::FileId::of_mapping(mapping);
         file.is_none_or(|file| {
             self.file_flags(file)
                 .contains(AddressSpaceFlags::UNEVICTABLE)

@@ -83,7 +83,7 @@ impl<M: Machine + 'static> Mm<M> {
                 .is_continue()
                 .then(|| walk.family(group, Way::Others))
         } else {
-            FileId::from_raw(mapping).map(|file| walk.file(file))
+            FileId::of_mapping(mapping).map(|file| walk.file(file))
         };
     }
 }

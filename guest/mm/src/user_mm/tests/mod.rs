@@ -16,6 +16,7 @@ mod oracle;
 mod reclaim_model;
 mod remaps;
 mod rights;
+mod shmem;
 mod stores;
 mod swapping;
 mod sweep;

@@ -2,7 +2,7 @@
 
 use super::UserMm;
 use crate::{
-    Mm, Pfn,
+    FileId, Mm, Pfn,
     swap::SwapEntry,
     testing::{TestMachine, violations},
     vma::{Area, Backing},
@@ -12,6 +12,7 @@ use pagelab_abi::{
     lru::LruList,
     mm_struct::RssStat,
     page::{Page, PageFlags, flags_of, group_of_mapping, is_anon},
+    page_cache::AddressSpace,
     pte::{
         PTE_ADDRESS, PTE_LARGE, PTE_NX, PTE_PRESENT, PTE_PROTNONE, PTE_SPECIAL, PTE_USER, PTE_WRITE,
     },
@@ -230,9 +231,21 @@ fn check_slots(mm: &Mm<TestMachine>, slots: &BTreeMap<SwapEntry, u32>) {
     for (&slot, &count) in slots {
         assert_eq!(mm.swap_count(slot), count, "{slot:?}");
     }
-    // As each of these is in use, there are no others.
+    // As each of these is in use, and each of files has its own, there are no others.
     let (total, free) = mm.swap_slots();
-    assert_eq!(total - free, slots.len() as u64, "slots in use");
+    let of_files = swapped_of_files(mm);
+    assert_eq!(total - free, slots.len() as u64 + of_files, "slots in use");
+}
+
+/// Pages of shared memory that are in swap.
+fn swapped_of_files(mm: &Mm<TestMachine>) -> u64 {
+    let newest = FileId::from_raw(mm.state().page_cache.files.load(Relaxed));
+    let files = core::iter::successors(newest, |file| {
+        // SAFETY: a file of the list lives; all is atomic.
+        let space: &AddressSpace = unsafe { mm.slab().object(file.get()).cast().as_ref() };
+        FileId::from_raw(space.next.load(Relaxed))
+    });
+    files.map(|file| mm.file_nr_swapped(file)).sum()
 }
 
 /// Frames that are allocated, but for those of slabs.

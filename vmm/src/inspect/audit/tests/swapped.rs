@@ -6,10 +6,16 @@ use pagelab_abi::{
     PAGE_SIZE,
     mm_struct::{MmStruct, RssStat},
     mman::{MADV_PAGEOUT, MADV_WILLNEED},
+    page_cache::{AddressSpace, RadixTreeNode, slot_of_swap, swap_of_slot},
     pte::{PTE_ADDRESS, PTE_WRITE},
     vma::{VmFlags, Vma},
 };
-use pagelab_mm::{testing::TestMachine, user_mm::UserMm};
+use pagelab_mm::{
+    FileId,
+    page_cache::{FILE_GFP, Pageout},
+    testing::TestMachine,
+    user_mm::UserMm,
+};
 
 use super::assert_finds;
 use crate::inspect::{
@@ -131,4 +137,51 @@ fn an_entry_for_swap_in_the_wrong_place_is_found() {
     let shared = image.u64(flags) | VmFlags::SHARED.bits();
     image.write(flags, &shared.to_le_bytes());
     assert_finds(&image, "user-pages-in-areas", &words);
+}
+
+/// Shared memory of two pages, of which the second is in swap, mapped nowhere.
+fn shared(programs: &Programs) -> FileId {
+    let mm = programs.users[0].mm();
+    let file = mm.file_new_shmem().unwrap();
+    mm.file_write(file, 0, &[1; 2 * PAGE as usize]).unwrap();
+    let pfn = mm.file_page(file, 1, false, FILE_GFP).unwrap().unwrap();
+    assert_eq!(mm.pageout_file(pfn), Pageout::Dropped);
+    mm.put_page(pfn);
+    assert_eq!((mm.file_nrpages(file), mm.file_nr_swapped(file)), (1, 1));
+    file
+}
+
+#[test]
+fn shared_memory_in_swap_is_known_and_its_slots_are_counted() {
+    let (programs, _child) = programs();
+    let file = shared(&programs);
+    let mut image = programs.image();
+    for result in audit::all(&image.memory, ROOT, audit::Moment::Between) {
+        assert_eq!(result.outcome, Outcome::Held, "{result:#?}");
+    }
+    let files = image.snapshot().cached_files().unwrap();
+    let known = files.iter().find(|known| known.gpa == file.get()).unwrap();
+    let place = known.root + offset_of!(RadixTreeNode, slots) as u64 + 8;
+    let slot = swap_of_slot(image.u64(place)).unwrap();
+    // A slot that is another's, and one that there is not.
+    image.write(place, &slot_of_swap(slot + 1).to_le_bytes());
+    assert_finds(
+        &image,
+        "swap-entries",
+        &["counts 1 entries, but 0 lead to it"],
+    );
+    image.write(place, &slot_of_swap(1 << 40).to_le_bytes());
+    let words = ["page 0x1 leads to slot 1099511627776", "does not exist"];
+    assert_finds(&image, "swap-entries", &words);
+
+    let mut image = programs.image();
+    let nr_swapped = file.get() + offset_of!(AddressSpace, nr_swapped) as u64;
+    image.write(nr_swapped, &7_u64.to_le_bytes());
+    assert_finds(&image, "page-cache", &["counts 7 pages in swap, and has 1"]);
+
+    // A file whose pages never go to swap.
+    let mut image = programs.image();
+    let flags = file.get() + offset_of!(AddressSpace, flags) as u64;
+    image.write(flags, &[0; 4]);
+    assert_finds(&image, "page-cache", &["where no page of it can be"]);
 }
