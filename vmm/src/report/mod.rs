@@ -11,7 +11,7 @@ mod paint;
 mod program;
 mod schema;
 mod swap;
-mod text;
+pub(crate) mod text;
 
 pub use human::Human;
 pub use memory_group::MemoryGroup;

@@ -28,7 +28,7 @@ impl Paint {
     }
 
     /// Something good.
-    pub(super) fn good<T: Display>(self, text: T) -> Painted<T> {
+    pub(crate) fn good<T: Display>(self, text: T) -> Painted<T> {
         self.with("32", text)
     }
 
@@ -38,7 +38,7 @@ impl Paint {
     }
 
     /// Something less important.
-    pub(super) fn faint<T: Display>(self, text: T) -> Painted<T> {
+    pub(crate) fn faint<T: Display>(self, text: T) -> Painted<T> {
         self.with("2", text)
     }
 

@@ -3,7 +3,7 @@
 use crate::size::ByteSize;
 
 /// 1234567 as 1,234,567.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -41,7 +41,7 @@ pub(super) fn duration(microseconds: u64) -> String {
     }
 }
 
-pub(super) fn shortened(text: &str, width: usize) -> String {
+pub(crate) fn shortened(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }

@@ -1,5 +1,6 @@
 //! The first line: which campaign the records are of.
 
+use super::TimelinePoint;
 use crate::campaign::partition::Partition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,4 +58,7 @@ pub struct Golden {
     pub audits: u64,
     /// The last event that an experiment may come to.
     pub event_limit: u64,
+    /// Memory over its events.
+    #[serde(default)]
+    pub timeline: Vec<TimelinePoint>,
 }

@@ -1,6 +1,6 @@
 //! The other lines: what was done to the guest, and what became of it.
 
-use super::{Class, Header};
+use super::{Class, Evidence, Header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,9 @@ pub struct Record {
     pub counts: Counts,
     /// The command that makes this one run again, from the folder that the experiment's paths begin at.
     pub command: String,
+    /// What the guest looked like, if its kernel is at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 /// A place and a moment at which something can go wrong.

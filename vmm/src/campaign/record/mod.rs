@@ -5,9 +5,13 @@
 //! experiment file write the same lines, and only their order may differ.
 
 mod class;
+mod evidence;
 mod header;
 mod line;
+mod timeline;
 
 pub use class::Class;
+pub use evidence::{Evidence, EvidenceView};
 pub use header::{FORMAT, Golden, Header};
 pub use line::{AuditFailure, Counts, End, FaultPoint, Line, Record};
+pub use timeline::{Timeline, TimelinePoint};
