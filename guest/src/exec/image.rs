@@ -1,7 +1,10 @@
 //! Which ELF files are programs: x86-64, static, position-independent or not, with segments that
 //! make sense.
 
-use crate::{arch::user::TASK_SIZE, fs::ExecFile};
+use crate::{
+    arch::user::TASK_SIZE,
+    fs::{Bytes, ExecFile},
+};
 use elf::{
     abi::{EM_X86_64, ET_DYN, ET_EXEC, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_PHDR},
     endian::LittleEndian,
@@ -18,15 +21,15 @@ const DYN_BASE: u64 = 0x5555_5555_4000;
 const HEADER: usize = 64;
 const PROGRAM_HEADER: usize = 56;
 
-/// Program headers that a program may have: they are on the stack for a while, and no linker makes
-/// more than a dozen.
-const MAX_HEADERS: usize = 32;
+/// Bytes of program headers that a program may have (Linux fs/binfmt_elf.c: `load_elf_phdrs`); no
+/// linker makes more than a dozen of them.
+const MAX_TABLE: usize = PAGE_SIZE as usize;
 
 /// A program that can be loaded.
 pub(super) struct Image {
     header: FileHeader<LittleEndian>,
-    headers: [ProgramHeader; MAX_HEADERS],
-    count: usize,
+    /// The program headers, as they are in the file.
+    table: Bytes,
     /// Added to all addresses of the file.
     pub(super) bias: u64,
 }
@@ -46,54 +49,36 @@ impl Image {
             && header.e_machine == EM_X86_64
             && [ET_EXEC, ET_DYN].contains(&header.e_type)
             && usize::from(header.e_phentsize) == PROGRAM_HEADER
-            && (1..=MAX_HEADERS).contains(&usize::from(header.e_phnum));
+            && (1..=MAX_TABLE / PROGRAM_HEADER).contains(&usize::from(header.e_phnum));
         if !runs {
             return Err(Errno::ENOEXEC);
         }
-        let none = ProgramHeader {
-            p_type: 0,
-            p_offset: 0,
-            p_vaddr: 0,
-            p_paddr: 0,
-            p_filesz: 0,
-            p_memsz: 0,
-            p_flags: 0,
-            p_align: 0,
-        };
-        let mut image = Self {
+        let mut table = Bytes::zeroed(usize::from(header.e_phnum) * PROGRAM_HEADER)?;
+        read_exact(file, header.e_phoff, &mut table)?;
+        let image = Self {
             bias: if header.e_type == ET_DYN { DYN_BASE } else { 0 },
-            count: header.e_phnum.into(),
             header,
-            headers: [none; MAX_HEADERS],
+            table,
         };
-        image.read_headers(file)?;
         image.check(file.len())?;
         Ok(image)
     }
 
-    fn read_headers(&mut self, file: &ExecFile) -> Result<(), Errno> {
-        for i in 0..self.count {
-            let mut bytes = [0; PROGRAM_HEADER];
-            let at = (i * PROGRAM_HEADER) as u64;
-            let at = self.header.e_phoff.checked_add(at).ok_or(Errno::ENOEXEC)?;
-            read_exact(file, at, &mut bytes)?;
-            let parsed = ProgramHeader::parse_at(LittleEndian, Class::ELF64, &mut 0, &bytes);
-            self.headers[i] = parsed.map_err(|_| Errno::ENOEXEC)?;
-        }
-        Ok(())
-    }
-
-    fn all(&self) -> &[ProgramHeader] {
-        &self.headers[..self.count]
+    fn all(&self) -> impl Iterator<Item = ProgramHeader> {
+        let entries = self.table.chunks_exact(PROGRAM_HEADER);
+        // Nothing of so many bytes is refused.
+        entries.filter_map(|bytes| {
+            ProgramHeader::parse_at(LittleEndian, Class::ELF64, &mut 0, bytes).ok()
+        })
     }
 
     /// The segments to load: ascending, no two in one page.
-    pub(super) fn segments(&self) -> impl Iterator<Item = &ProgramHeader> {
-        self.all().iter().filter(|header| header.p_type == PT_LOAD)
+    pub(super) fn segments(&self) -> impl Iterator<Item = ProgramHeader> {
+        self.all().filter(|header| header.p_type == PT_LOAD)
     }
 
     fn check(&self, file_len: u64) -> Result<(), Errno> {
-        if self.all().iter().any(|header| header.p_type == PT_INTERP) {
+        if self.all().any(|header| header.p_type == PT_INTERP) {
             return Err(Errno::ENOEXEC);
         }
         let mut end = if self.bias == 0 { USER_START } else { 0 };
@@ -130,7 +115,7 @@ impl Image {
 
     /// Program headers, for AT_PHNUM.
     pub(super) fn header_count(&self) -> u64 {
-        self.count as u64
+        self.header.e_phnum.into()
     }
 
     /// Bytes of a program header, for AT_PHENT.
@@ -140,12 +125,12 @@ impl Image {
 
     /// Where the program headers are in memory, for AT_PHDR; 0 if they are in no segment.
     pub(super) fn headers_at(&self) -> u64 {
-        let named = self.all().iter().find(|header| header.p_type == PT_PHDR);
+        let named = self.all().find(|header| header.p_type == PT_PHDR);
         if let Some(header) = named {
             return header.p_vaddr.wrapping_add(self.bias);
         }
         let offset = self.header.e_phoff;
-        let holds = |segment: &&ProgramHeader| {
+        let holds = |segment: &ProgramHeader| {
             (segment.p_offset..segment.p_offset + segment.p_filesz).contains(&offset)
         };
         self.segments().find(holds).map_or(0, |segment| {
@@ -155,10 +140,7 @@ impl Image {
 
     /// Whether the linker was told that code runs on the stack.
     pub(super) fn wants_executable_stack(&self) -> bool {
-        let stack = self
-            .all()
-            .iter()
-            .find(|header| header.p_type == PT_GNU_STACK);
+        let stack = self.all().find(|header| header.p_type == PT_GNU_STACK);
         stack.is_some_and(|header| header.p_flags & PF_X != 0)
     }
 }

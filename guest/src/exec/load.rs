@@ -27,7 +27,7 @@ pub(super) struct Program {
 pub(super) fn load(image: &Image, file: &ExecFile, space: &mut Space) -> Result<Program, Errno> {
     let mut end = 0;
     for segment in image.segments() {
-        end = load_segment(image.bias, segment, file, space)?;
+        end = load_segment(image.bias, &segment, file, space)?;
     }
     space.set_brk_start(end);
     Ok(Program {

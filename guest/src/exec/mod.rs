@@ -1,44 +1,31 @@
 //! Programs: execve, and the first one.
 //!
-//! * `image`: which ELF files are programs. `load`: their segments become memory. `strings`:
+//! * `image`: which ELF files are programs. `script`: who runs those that are none. `load`: their segments become memory. `strings`:
 //!   arguments and environment. `stack`: what a program finds on its stack.
 
 mod image;
 mod load;
+mod script;
 mod stack;
 mod strings;
 
 use crate::{
-    arch::user::UserContext,
     fs::{self, ExecFile},
     memory::mm,
-    syscall::user,
-    task::{Slot, Space, Tasks},
+    task::{Slot, Space, Task, Tasks},
 };
 use image::Image;
 use pagelab_abi::errno::Errno;
+use script::{Front, MAX_DEPTH};
 use stack::Stack;
-use strings::{PATH_MAX, Strings};
-
-/// Why there is no new program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failed {
-    /// The old one goes on.
-    Errno(Errno),
-    /// There is nothing to go on with.
-    Killed,
-}
-
-impl From<Errno> for Failed {
-    fn from(errno: Errno) -> Self {
-        Self::Errno(errno)
-    }
-}
+use strings::{List, Strings};
 
 /// A program with its memory, not yet anybody's.
 struct Loaded {
     space: Space,
-    context: UserContext,
+    entry: u64,
+    /// Its stack pointer.
+    sp: u64,
 }
 
 /// execve: the arguments are addresses in the caller's memory.
@@ -51,23 +38,9 @@ pub(crate) fn from_program(
     path: u64,
     argv: u64,
     envp: u64,
-) -> Result<(), Failed> {
-    let mut buffer = [0; PATH_MAX];
-    let task = tasks.get_mut(slot);
-    let path = {
-        let space = user::space(task)?;
-        user::load_string(space, path, &mut buffer, Errno::ENAMETOOLONG)?
-    };
-    let file = fs::open_exec(task, path)?;
-    start(
-        tasks,
-        slot,
-        file,
-        path,
-        Strings::User(argv),
-        Strings::User(envp),
-    )?;
-    Ok(())
+) -> Result<(), Errno> {
+    let path = fs::load_path(tasks.get_mut(slot), path)?;
+    start(tasks, slot, &path, List::User(argv), List::User(envp))
 }
 
 /// The first program: arguments and environment as strings, each ended by a NUL.
@@ -81,26 +54,24 @@ pub(crate) fn first(
     argv: &[u8],
     envp: &[u8],
 ) -> Result<(), Errno> {
-    let file = fs::open_exec(tasks.get_mut(slot), path)?;
-    let (argv, envp) = (Strings::Kernel(argv), Strings::Kernel(envp));
-    start(tasks, slot, file, path, argv, envp)
+    start(tasks, slot, path, List::Kernel(argv), List::Kernel(envp))
 }
 
 /// Replaces a task's program. Until the new one is complete nothing of the old one changes.
+#[inline(never)]
 fn start(
     tasks: &mut Tasks,
     slot: Slot,
-    file: ExecFile,
     path: &[u8],
-    argv: Strings<'_>,
-    envp: Strings<'_>,
+    argv: List<'_>,
+    envp: List<'_>,
 ) -> Result<(), Errno> {
-    let loaded = build(tasks, slot, &file, path, argv, envp)?;
-    let Loaded { space, context } = loaded;
+    let mut file = fs::open_exec(tasks.get_mut(slot), path)?;
+    let loaded = build(tasks, slot, &mut file, path, argv, envp)?;
     tasks.leave_space();
     let task = tasks.get_mut(slot);
-    let old = task.replace_space(Some(space));
-    task.context = context;
+    let old = task.replace_space(Some(loaded.space));
+    task.context.start(loaded.entry, loaded.sp);
     task.signals.reset_handlers();
     task.signals.forget_stack();
     task.clear_child_tid = 0;
@@ -117,18 +88,29 @@ fn start(
     Ok(())
 }
 
+/// Makes the program of a file, or, if that is a script, of what runs it, which becomes `file`.
 #[inline(never)]
 fn build(
     tasks: &mut Tasks,
     slot: Slot,
-    file: &ExecFile,
+    file: &mut ExecFile,
     path: &[u8],
-    argv: Strings<'_>,
-    envp: Strings<'_>,
+    argv: List<'_>,
+    envp: List<'_>,
 ) -> Result<Loaded, Errno> {
     let task = tasks.get_mut(slot);
     let limit = task.stack_limit();
-    let measures = stack::measure(&argv, &envp, task.space.as_mut(), limit)?;
+    let mut argv = Strings::new(argv);
+    let mut measures = stack::measure(&argv, &envp, task.space.as_mut(), limit)?;
+    let front = interpreter(task, file, path)?;
+    if let Some(front) = &front {
+        argv = argv.behind(front.strings());
+        measures = stack::measure(&argv, &envp, task.space.as_mut(), limit)?;
+    } else if measures.0.count == 0 {
+        // As Linux: no program is without its name.
+        argv = argv.behind(&[0]);
+        measures = stack::measure(&argv, &envp, task.space.as_mut(), limit)?;
+    }
     let image = Image::read(file)?;
     let mut random = [0; 16];
     crate::syscall::fill_random(tasks, &mut random);
@@ -147,7 +129,25 @@ fn build(
     };
     let sp = stack.build(task.space.as_mut(), &mut space)?;
     Ok(Loaded {
-        context: UserContext::new(program.entry, sp),
+        entry: program.entry,
+        sp,
         space,
     })
+}
+
+/// Who runs a script, and its scripts; `file` becomes the file of the last one. None if it is none.
+///
+/// # Errors
+/// ELOOP if there are too many; those of a walk; ENOEXEC.
+fn interpreter(task: &Task, file: &mut ExecFile, path: &[u8]) -> Result<Option<Front>, Errno> {
+    let mut front: Option<Front> = None;
+    for _ in 0..=MAX_DEPTH {
+        let name = front.as_ref().map_or(path, Front::path);
+        let Some(next) = Front::of(file, name, front.as_ref())? else {
+            return Ok(front);
+        };
+        *file = fs::open_exec(task, next.path())?;
+        front = Some(next);
+    }
+    Err(Errno::ELOOP)
 }

@@ -10,7 +10,7 @@
 use super::{
     image::Image,
     load::Program,
-    strings::{Measure, Strings, store},
+    strings::{List, Measure, Strings, store},
 };
 use crate::{arch::user::cpuid, task::Space};
 use linux_raw_sys::auxvec as at;
@@ -35,7 +35,7 @@ pub(super) struct Stack<'a> {
     pub(super) program: &'a Program,
     pub(super) path: &'a [u8],
     pub(super) argv: Strings<'a>,
-    pub(super) envp: Strings<'a>,
+    pub(super) envp: List<'a>,
     /// Of both.
     pub(super) measures: (Measure, Measure),
     pub(super) random: [u8; 16],
@@ -50,14 +50,14 @@ pub(super) struct Stack<'a> {
 /// E2BIG; EFAULT.
 pub(super) fn measure(
     argv: &Strings<'_>,
-    envp: &Strings<'_>,
+    envp: &List<'_>,
     mut old: Option<&mut Space>,
     limit: u64,
 ) -> Result<(Measure, Measure), Errno> {
     let limit = (limit / 4).clamp(MIN_STRINGS, MAX_STRINGS);
     let argv = argv.measure(old.as_deref_mut(), limit)?;
     let used = argv.bytes + 8 * argv.count;
-    let envp = envp.measure(old, limit - used)?;
+    let envp = Strings::new(*envp).measure(old, limit - used)?;
     Ok((argv, envp))
 }
 
@@ -85,7 +85,7 @@ impl Stack<'_> {
         let auxv_table = envp_table + 8 * (envp.count + 1);
         self.argv
             .copy(old.as_deref_mut(), new, arg_at, argv_table)?;
-        self.envp.copy(old, new, env_at, envp_table)?;
+        Strings::new(self.envp).copy(old, new, env_at, envp_table)?;
         for (i, (kind, value)) in self
             .auxv(path_at, platform_at, random_at)
             .iter()

@@ -3,9 +3,6 @@
 use crate::{syscall::user, task::Space};
 use pagelab_abi::errno::Errno;
 
-/// Longest path, its NUL included.
-pub(super) const PATH_MAX: usize = 4096;
-
 /// Bytes of the longest string, its NUL included (Linux: `MAX_ARG_STRLEN`).
 const MAX_ARG_STRLEN: u64 = 128 << 10;
 
@@ -14,12 +11,20 @@ const CHUNK: usize = 512;
 
 /// A list of strings.
 #[derive(Clone, Copy)]
-pub(super) enum Strings<'a> {
+pub(super) enum List<'a> {
     /// One after the other, each ended by a NUL.
     Kernel(&'a [u8]),
     /// In the old program's memory, behind an array of pointers at this address, which a 0 ends. No
     /// array is an empty one.
     User(u64),
+}
+
+/// Strings, the first of which may be replaced by others.
+#[derive(Clone, Copy)]
+pub(super) struct Strings<'a> {
+    /// In place of the first one.
+    front: Option<&'a [u8]>,
+    list: List<'a>,
 }
 
 /// How much that is.
@@ -30,7 +35,18 @@ pub(super) struct Measure {
     pub(super) bytes: u64,
 }
 
-impl Strings<'_> {
+impl<'a> Strings<'a> {
+    /// All of a list.
+    pub(super) fn new(list: List<'a>) -> Self {
+        Self { front: None, list }
+    }
+
+    /// The same with other strings, each ended by a NUL, in place of the first one, if there is one.
+    pub(super) fn behind(self, front: &'a [u8]) -> Self {
+        let front = Some(front);
+        Self { front, ..self }
+    }
+
     /// Measures the strings.
     ///
     /// # Errors
@@ -82,8 +98,29 @@ impl Strings<'_> {
         old: Option<&mut Space>,
         mut each: impl FnMut(u64, u64, &mut Source<'_>) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
+        let Some(front) = self.front else {
+            return self.list.each(old, each);
+        };
+        List::Kernel(front).each(None, &mut each)?;
+        let mut is_first = true;
+        self.list.each(old, |len, at, source| {
+            if core::mem::take(&mut is_first) {
+                return Ok(());
+            }
+            each(len, at, source)
+        })
+    }
+}
+
+impl List<'_> {
+    /// As [`Strings::each`].
+    fn each(
+        &self,
+        old: Option<&mut Space>,
+        mut each: impl FnMut(u64, u64, &mut Source<'_>) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
         match *self {
-            Strings::Kernel(bytes) => {
+            List::Kernel(bytes) => {
                 let mut at = 0;
                 for text in bytes.split_inclusive(|&byte| byte == 0) {
                     let len = text.len() as u64;
@@ -95,8 +132,8 @@ impl Strings<'_> {
                 }
                 Ok(())
             }
-            Strings::User(0) => Ok(()),
-            Strings::User(mut array) => {
+            List::User(0) => Ok(()),
+            List::User(mut array) => {
                 let space = old.ok_or(Errno::EFAULT)?;
                 loop {
                     let at: u64 = user::load(space, array)?;

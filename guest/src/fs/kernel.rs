@@ -7,7 +7,7 @@ use super::{
     device::Device,
     file::Opened,
     inode::Kind,
-    object::Shared,
+    object::{Bytes, Shared},
     path::{AtEnd, Origin, resolve},
 };
 use crate::{
@@ -131,6 +131,16 @@ impl Program for Running<'_> {
     fn store(&mut self, at: u64, buf: &[u8]) -> Result<(), usize> {
         self.space.write(at, buf).map_err(|fault| fault.copied)
     }
+}
+
+/// A path in a task's memory, without its NUL.
+///
+/// # Errors
+/// EFAULT; ENAMETOOLONG; ENOMEM.
+pub(crate) fn load_path(task: &mut Task, at: u64) -> Result<Bytes, Errno> {
+    let space = task.space.as_mut().ok_or(Errno::EFAULT)?;
+    let program: &mut dyn Program = &mut Running { space };
+    program.path(at)
 }
 
 /// Makes a system call. None if it is not one on files.

@@ -49,8 +49,9 @@ mod user;
 
 use calls::{Caller, call};
 use inode::Content;
-pub(crate) use kernel::{ExecFile, file_of, mapping, open_exec, syscall};
+pub(crate) use kernel::{ExecFile, file_of, load_path, mapping, open_exec, syscall};
 pub(crate) use memory::init;
+pub(crate) use object::Bytes;
 pub(crate) use ramfs::{Ramfs, RamfsError};
 pub(crate) use table::Files;
 use transfer::Stop;

@@ -79,15 +79,12 @@ impl Signals {
         }
     }
 
-    /// Those of a child: handlers, mask and stack of the parent, and nothing pending.
-    pub(crate) fn for_child(&self) -> Self {
-        Self {
-            actions: self.actions,
-            blocked: self.blocked,
-            alt_stack: self.alt_stack,
-            last_trap: self.last_trap,
-            ..Self::new()
-        }
+    /// A new child has handlers, mask and stack of its parent, and nothing pending.
+    pub(crate) fn inherit(&mut self, parent: &Self) {
+        self.actions = parent.actions;
+        self.blocked = parent.blocked;
+        self.alt_stack = parent.alt_stack;
+        self.last_trap = parent.last_trap;
     }
 
     /// Handlers become the default action, at execve. What is ignored stays so.

@@ -133,8 +133,7 @@ pub(super) fn execve(tasks: &mut Tasks, slot: Slot, args: &Args) -> Outcome {
     let [path, argv, envp, ..] = *args;
     match exec::from_program(tasks, slot, path, argv, envp) {
         Ok(()) => Outcome::Keep,
-        Err(exec::Failed::Errno(errno)) => Outcome::Error(errno),
-        Err(exec::Failed::Killed) => Outcome::Gone,
+        Err(errno) => Outcome::Error(errno),
     }
 }
 

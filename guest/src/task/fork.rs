@@ -83,53 +83,46 @@ impl Tasks {
     fn fill_child(&mut self, slot: Slot, child: Slot, request: &CloneRequest) -> Result<(), Errno> {
         let flags = request.flags;
         let is_loaded = self.loaded == Some(slot);
-        let parent = self.get_mut(slot);
+        let (parent, child) = self.get_two(slot, child);
         if is_loaded {
             user::suspend(&mut parent.context);
             parent.fail.update();
         }
-        let mut context = parent.context.clone();
-        context.regs.rax = 0;
+        // Both where they are: they are too large for a stack.
+        child.context.copy_from(&parent.context);
+        child.context.regs.rax = 0;
         if request.stack != 0 {
-            context.regs.rsp = request.stack;
+            child.context.regs.rsp = request.stack;
         }
         if flags.contains(CloneFlags::SETTLS) {
-            context.fs_base = request.tls;
+            child.context.fs_base = request.tls;
         }
-        let mut signals = parent.signals.for_child();
+        child.signals.inherit(&parent.signals);
         if flags.contains(CloneFlags::CLEAR_SIGHAND) {
-            signals.reset_handlers();
+            child.signals.reset_handlers();
         }
         if flags.contains(CloneFlags::VM) {
-            signals.forget_stack();
+            child.signals.forget_stack();
         }
-        let (group, session) = (parent.pgid(), parent.sid());
-        let (rlimits, comm) = (parent.rlimits, parent.comm());
-        let fail = parent.fail.for_child();
+        child.set_group(parent.pgid());
+        child.set_session(parent.sid());
+        child.rlimits = parent.rlimits;
+        child.fail = parent.fail.for_child();
+        child.set_comm(&parent.comm());
         let adj = parent.shared.oom_score_adj.load(Relaxed);
-        let group_number = parent.shared.memory_group.load(Relaxed);
-        let files = match &parent.files {
+        child.shared.oom_score_adj.store(adj, Relaxed);
+        let group = parent.shared.memory_group.load(Relaxed);
+        child.shared.memory_group.store(group, Relaxed);
+        child.files = match &parent.files {
             Some(files) => Some(files.fork()?),
             None => None,
         };
-        let space = match &mut parent.space {
-            Some(space) if !flags.contains(CloneFlags::VM) => {
-                Some(space.fork().map_err(|_| Errno::ENOMEM)?)
-            }
-            _ => None,
-        };
-        let child = self.get_mut(child);
-        child.context = context;
-        child.signals = signals;
-        child.set_group(group);
-        child.set_session(session);
-        child.rlimits = rlimits;
-        child.fail = fail;
-        child.set_comm(&comm);
-        child.shared.oom_score_adj.store(adj, Relaxed);
-        child.shared.memory_group.store(group_number, Relaxed);
-        child.files = files;
-        child.replace_space(space);
+        if let Some(space) = &mut parent.space
+            && !flags.contains(CloneFlags::VM)
+        {
+            let space = space.fork().map_err(|_| Errno::ENOMEM)?;
+            child.replace_space(Some(space));
+        }
         if flags.contains(CloneFlags::CHILD_CLEARTID) {
             child.clear_child_tid = request.child_tid;
         }

@@ -124,31 +124,51 @@ pub(crate) struct Rlimit {
     pub(crate) max: u64,
 }
 
+/// Writes all fields of a structure, one by one, where it lies. One that is left out does not compile.
+macro_rules! init_fields {
+    ($at:expr, $type:ident { $($field:ident: $value:expr,)+ }) => {{
+        let at: *mut $type = $at;
+        if false {
+            let $type { $($field: _),+ } = &*at;
+        }
+        $((&raw mut (*at).$field).write($value);)+
+    }};
+}
+
 impl Task {
-    /// A process without memory and files.
-    fn new(shared: SharedPart, pid: Pid, parent: Pid) -> Self {
+    /// Writes a process without memory and files where it will be: it is too large for a stack.
+    ///
+    /// # Safety
+    /// `at` is an object's memory, aligned, and nobody else's.
+    unsafe fn init(at: *mut Self, shared: SharedPart, pid: Pid, parent: Pid) {
         shared.pid.store(pid.0, Relaxed);
         shared.ppid.store(parent.0, Relaxed);
         shared.start.store(root::events(), Relaxed);
-        Self {
-            shared,
-            context: UserContext::new(0, 0),
-            space: None,
-            files: None,
-            signals: Signals::new(),
-            waits_for: None,
-            restart: None,
-            deadline: None,
-            timer: Timer::default(),
-            futex_woken: false,
-            has_execed: false,
-            rlimits: default_rlimits(),
-            children_faults: 0,
-            major_faults: 0,
-            children_major_faults: 0,
-            clear_child_tid: 0,
-            pdeath_signal: 0,
-            fail: fail::Fail::default(),
+        // SAFETY: by contract.
+        unsafe {
+            init_fields!(
+                at,
+                Task {
+                    shared: shared,
+                    context: UserContext::new(0, 0),
+                    space: None,
+                    files: None,
+                    signals: Signals::new(),
+                    waits_for: None,
+                    restart: None,
+                    deadline: None,
+                    timer: Timer::default(),
+                    futex_woken: false,
+                    has_execed: false,
+                    rlimits: default_rlimits(),
+                    children_faults: 0,
+                    major_faults: 0,
+                    children_major_faults: 0,
+                    clear_child_tid: 0,
+                    pdeath_signal: 0,
+                    fail: fail::Fail::default(),
+                }
+            );
         }
     }
 

@@ -64,8 +64,8 @@ impl TaskBox {
         unsafe {
             let shared = &raw mut (*object.as_ptr()).shared;
             shared.write(TaskStruct::new());
-            let task = Task::new(SharedPart(NonNull::new_unchecked(shared)), pid, parent);
-            (&raw mut (*object.as_ptr()).task).write(task);
+            let shared = SharedPart(NonNull::new_unchecked(shared));
+            Task::init(&raw mut (*object.as_ptr()).task, shared, pid, parent);
         }
         Ok(Self(object))
     }

@@ -162,6 +162,18 @@ impl Tasks {
         self.slots[slot.0].as_mut().expect("the slot is in use")
     }
 
+    /// Two tasks at once.
+    ///
+    /// # Panics
+    /// As [`Self::get`], and if they are one.
+    pub(super) fn get_two(&mut self, one: Slot, other: Slot) -> (&mut Task, &mut Task) {
+        let both = self.slots.get_disjoint_mut([one.0, other.0]);
+        let [one, other] = both.expect("they are two");
+        let one = one.as_mut().expect("the slot is in use");
+        let other = other.as_mut().expect("the slot is in use");
+        (one, other)
+    }
+
     /// All tasks with their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Slot, &Task)> {
         let slots = self.slots[..self.high].iter().enumerate();

@@ -1,9 +1,11 @@
-//! The guest's kernel as it is linked: which instructions it has, which segments, which paths.
+//! The guest's kernel as it is linked: which instructions it has, which segments, which paths, how
+//! much of the stack its functions take.
 //!
 //! Ring 0 must run where KVM's instruction emulator interprets it, and floating-point registers are not
 //! the kernel's. So every instruction is decoded and judged, and the judge is shown to find what is planted.
 
 mod code;
+mod frames;
 mod judge;
 
 use code::{Bitness, decode};

@@ -53,7 +53,6 @@ const SYSCALL_VECTOR: u64 = 256;
 const IA32_GS_BASE: u32 = 0xc000_0101;
 
 /// All that ring 3 sees of the CPU.
-#[derive(Clone)]
 #[repr(C, align(64))]
 pub(crate) struct UserContext {
     /// General registers. First, and of a size that keeps its end aligned to 16.
@@ -109,12 +108,27 @@ impl UserContext {
             fs_base: 0,
             gs_base: 0,
         };
-        context.regs.rip = entry;
-        context.regs.rsp = stack;
-        context.regs.cs = USER_CS;
-        context.regs.ss = USER_DS;
-        context.regs.rflags = FIXED_RFLAGS;
+        context.start(entry, stack);
         context
+    }
+
+    /// Makes these the registers of a program at its first instruction.
+    pub(crate) fn start(&mut self, entry: u64, stack: u64) {
+        self.regs = TrapFrame::default();
+        self.regs.rip = entry;
+        self.regs.rsp = stack;
+        self.regs.cs = USER_CS;
+        self.regs.ss = USER_DS;
+        self.regs.rflags = FIXED_RFLAGS;
+        self.fpu = FxState::INITIAL;
+        (self.fs_base, self.gs_base) = (0, 0);
+    }
+
+    /// Makes these the registers of another, as they are.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.regs = other.regs;
+        self.fpu = other.fpu;
+        (self.fs_base, self.gs_base) = (other.fs_base, other.gs_base);
     }
 
     /// Sets what a program may set of RFLAGS.
