@@ -20,7 +20,7 @@
 //! file has at most [`MAX_PAGES`] pages. The cache holds one of its references.
 
 use bitflags::bitflags;
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
 /// Binary logarithm of a node's slots (Linux include/linux/xarray.h: `XA_CHUNK_SHIFT`).
@@ -107,8 +107,43 @@ pub struct AddressSpace {
     pub wb_err: AtomicU32,
     /// Pages that are in swap (Linux: `swapped` of `struct shmem_inode_info`).
     pub nr_swapped: AtomicU64,
-    /// Zero.
-    pub reserved: [u64; 2],
+    /// How its mappings are read (in Linux each open file that is mapped has its own).
+    pub ra: FileRa,
+}
+
+/// What was read ahead of somebody who reads a file (Linux: `struct file_ra_state`).
+#[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct FileRa {
+    /// First page of the window that was read last.
+    pub start: AtomicU32,
+    /// Pages of the window; 0 if there was none yet.
+    pub size: AtomicU16,
+    /// Pages at its end before the first of which the next window is read; 0 for none.
+    pub async_size: AtomicU16,
+    /// The page that was read last, or [`u32::MAX`] (Linux: `prev_pos`).
+    pub prev_index: AtomicU32,
+    /// Faults on pages that were not in the cache, less those that found one.
+    pub mmap_miss: AtomicU32,
+}
+
+impl FileRa {
+    /// Nothing was read yet.
+    pub const fn new() -> Self {
+        Self {
+            start: AtomicU32::new(0),
+            size: AtomicU16::new(0),
+            async_size: AtomicU16::new(0),
+            prev_index: AtomicU32::new(u32::MAX),
+            mmap_miss: AtomicU32::new(0),
+        }
+    }
+}
+
+impl Default for FileRa {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// A node of a file's tree.

@@ -9,6 +9,7 @@ use super::{
     object::{Pooled, Shared},
     pipe::{End, Pipe},
     proc::{PidFile, ProcNode},
+    reading::Reading,
 };
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use linux_raw_sys::general as linux;
@@ -45,6 +46,8 @@ pub(crate) struct OpenFile {
     pub(super) flags: AtomicU32,
     /// Where the next read or write is.
     pub(super) position: AtomicU64,
+    /// How it is read.
+    pub(super) reading: Reading,
     /// Errors of writing that it has been told of (Linux: `f_wb_err`).
     pub(super) wb_err: AtomicU32,
 }
@@ -89,6 +92,7 @@ impl OpenFile {
             dentry,
             flags: AtomicU32::new(flags & KEPT),
             position: AtomicU64::new(0),
+            reading: Reading::new(),
             wb_err: AtomicU32::new(seen),
         })
     }

@@ -5,7 +5,7 @@
 //!
 //! * `ramfs`: the file system, filled from the initial ramfs's archive (`cpio`).
 //! * `inode`, `dentry`: what names stand for, and names. `path`: from a path to a name.
-//! * `file`: open files. `table`: a process's descriptors and directory. `pipe`: pipes.
+//! * `file`: open files; `reading`: how they are read. `table`: a process's descriptors and directory. `pipe`: pipes.
 //! * `device`, `line`: /dev, and where a program's output goes. `proc`: /proc; `fail`: two files of it;
 //!   `task`: what it says of processes.
 //! * `poll`: whether a read or a write would wait.
@@ -40,6 +40,7 @@ pub(crate) mod pipe;
 mod poll;
 mod proc;
 mod ramfs;
+mod reading;
 mod table;
 mod task;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::{
     memory::mm,
     pipe::{End, PIPE_BUF, Pipe},
     proc::{PidFile, ProcNode},
+    reading::Reading,
     task,
 };
 use core::sync::atomic::Ordering::Relaxed;
@@ -63,7 +64,7 @@ impl OpenFile {
             Opened::Path => Err(Errno::EBADF.into()),
             Opened::Regular(content) | Opened::Text(content) => {
                 let at = position.unwrap_or_else(|| self.position.load(Relaxed));
-                let done = read_content(content, transfer, at)?;
+                let done = read_content(content, &self.reading, transfer, at)?;
                 if position.is_none() {
                     self.position.store(at + done as u64, Relaxed);
                 }
@@ -225,7 +226,13 @@ impl OpenFile {
     }
 }
 
-fn read_content(content: &Content, transfer: &mut Transfer<'_>, at: u64) -> Result<usize, Stop> {
+fn read_content(
+    content: &Content,
+    reading: &Reading,
+    transfer: &mut Transfer<'_>,
+    at: u64,
+) -> Result<usize, Stop> {
+    let reader = reading.reader();
     let mut buf = [0; BOUNCE];
     let mut done = 0;
     while transfer.left() > 0 {
@@ -233,7 +240,8 @@ fn read_content(content: &Content, transfer: &mut Transfer<'_>, at: u64) -> Resu
         let Some(from) = at.checked_add(done as u64) else {
             break;
         };
-        let there = match mm().file_read(content.id(), from, &mut buf[..wanted]) {
+        let (left, part) = (transfer.left() as u64, &mut buf[..wanted]);
+        let there = match mm().file_read_by(&reader, content.id(), from, part, left) {
             Ok(there) => there,
             Err(error) => return partly(done, disk::reported(error.errno())),
         };

@@ -25,6 +25,7 @@ macro_rules! alike {
     };
 }
 
+mod advice;
 mod bitflips;
 mod busybox;
 mod calls;

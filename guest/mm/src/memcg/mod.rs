@@ -112,7 +112,8 @@ impl<M: Machine + 'static> Mm<M> {
                 return Ok(());
             }
             counts.max_events.fetch_add(1, Relaxed);
-            if !gfp.contains(Gfp::DIRECT_RECLAIM) || self.is_reclaiming() {
+            let may_fail = gfp.contains(Gfp::NORETRY);
+            if !gfp.contains(Gfp::DIRECT_RECLAIM) || self.is_reclaiming() || may_fail {
                 return Err(AllocError::NoMemory);
             }
             counts.oom_events.fetch_add(1, Relaxed);

@@ -1,6 +1,6 @@
 //! Bytes in and out.
 
-use super::{FileError, FileId};
+use super::{FileError, FileId, Reader};
 use crate::{Mm, Pfn, machine::Machine};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{PAGE_SHIFT, PAGE_SIZE, gfp::Gfp};
@@ -41,13 +41,55 @@ impl<M: Machine + 'static> Mm<M> {
         position: u64,
         buf: &mut [u8],
     ) -> Result<usize, FileError> {
+        self.read_parts(file, position, buf, |_| true)
+    }
+
+    /// The same for a reader, who will want `left` bytes from the position on, those of `buf` first.
+    /// Pages are read ahead as it has read so far, and each page that it comes to counts as used once
+    /// (Linux: `filemap_read`).
+    ///
+    /// # Errors
+    /// As [`Mm::file_read`].
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub fn file_read_by(
+        &self,
+        reader: &Reader<'_>,
+        file: FileId,
+        position: u64,
+        buf: &mut [u8],
+        left: u64,
+    ) -> Result<usize, FileError> {
+        let end = position.saturating_add(left).min(self.file_size(file));
+        let last = end.div_ceil(PAGE_SIZE);
+        let has_store = self.file_has_store(file);
+        self.read_parts(file, position, buf, |page| {
+            if has_store {
+                self.read_ahead(file, reader, page, last.saturating_sub(page).max(1));
+            }
+            let before = reader.ra.prev_index.swap(page as u32, Relaxed);
+            before != page as u32 && !reader.noreuse
+        })
+    }
+
+    /// Reads page by page. Before each of them `comes` is told its number, and says whether it is used
+    /// by that.
+    fn read_parts(
+        &self,
+        file: FileId,
+        position: u64,
+        buf: &mut [u8],
+        mut comes: impl FnMut(u64) -> bool,
+    ) -> Result<usize, FileError> {
         let left = self.file_size(file).saturating_sub(position);
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
         let mut done = 0;
         while done < wanted {
             let Part { page, offset, len } = part(position + done as u64, wanted - done);
+            let is_used = comes(page);
             let to = &mut buf[done..done + len];
-            match self.read_page(file, page, offset, to) {
+            match self.read_page(file, page, offset, to, is_used) {
                 Ok(()) => done += len,
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,
@@ -62,6 +104,7 @@ impl<M: Machine + 'static> Mm<M> {
         page: u64,
         offset: usize,
         to: &mut [u8],
+        is_used: bool,
     ) -> Result<(), FileError> {
         let found = match self.find_or_swap_in(file, page)? {
             None if self.file_has_store(file) => Some(self.add_page(file, page, FILE_GFP)?),
@@ -70,6 +113,9 @@ impl<M: Machine + 'static> Mm<M> {
         match found {
             Some(pfn) => {
                 let read = self.read_frame(pfn, offset, to);
+                if is_used {
+                    self.mark_page_accessed(pfn);
+                }
                 self.put_page(pfn);
                 Ok(read?)
             }

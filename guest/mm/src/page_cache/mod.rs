@@ -8,7 +8,9 @@
 //!
 //! * `space`: files and their references. `node`: nodes of the trees, as objects.
 //! * `tree`: pages by their number. `pages`: finding, making and dropping them.
-//! * `content`: bytes in and out. `shmem`: to swap, and back. `size`: truncation and holes. `mappers`: areas that map a file.
+//! * `readahead`: which pages come before they are asked for. `read_pages`: they do, several at once.
+//! * `content`: bytes in and out. `shmem`: to swap, and back. `size`: truncation and holes. `mappers`:
+//!   areas that map a file.
 //! * `store`: what is behind files. `dirty`, `tags`: pages that are newer. `writeback`: how they go to
 //!   the store, and reclaim. `errseq`: who hears of errors.
 //! * `validate`: everything that must hold, checked.
@@ -25,6 +27,8 @@ mod errseq;
 mod mappers;
 mod node;
 mod pages;
+mod read_pages;
+mod readahead;
 mod shmem;
 mod size;
 mod space;
@@ -49,6 +53,8 @@ use pagelab_abi::{
 };
 
 pub use content::FILE_GFP;
+pub use read_pages::READ_BATCH;
+pub use readahead::{RA_PAGES, Reader};
 pub(crate) use store::StoreTable;
 pub use store::{AddressSpaceOperations, FileError, MAX_STORES, StoreId, TooManyStores};
 pub use validate::Violation;

@@ -110,7 +110,7 @@ impl<M: Machine + 'static> Mm<M> {
         Ok(added?)
     }
 
-    fn add_allocated(
+    pub(super) fn add_allocated(
         &self,
         file: FileId,
         pgoff: u64,
@@ -187,6 +187,32 @@ impl<M: Machine + 'static> Mm<M> {
                     let _ = self.swap_free(swap);
                 }
             }
+        }
+    }
+
+    /// Takes pages out of the cache that are clean, that no program maps and that nobody else uses
+    /// (Linux: `invalidate_mapping_pages`).
+    pub(super) fn invalidate_pages(&self, file: FileId, pages: Range<u64>) {
+        let mut from = pages.start;
+        loop {
+            let found = {
+                let tree = self.tree(file);
+                let found = tree.find_from(from).filter(|it| it.0 < pages.end);
+                if let Some((_, Entry::Page(pfn))) = found {
+                    self.get_page(pfn);
+                }
+                found
+            };
+            // Files with a store have nothing in swap.
+            let Some((index, Entry::Page(pfn))) = found else {
+                return;
+            };
+            let is_mapped = self.map.page(pfn.0).mapcount.load(Relaxed) != 0;
+            if !is_mapped && !self.page_is_dirty(pfn) {
+                self.remove_page(file, index, pfn);
+            }
+            self.put_page(pfn);
+            from = index + 1;
         }
     }
 

@@ -9,7 +9,7 @@ use core::sync::atomic::{
 use pagelab_abi::{
     PAGE_SHIFT, PAGE_SIZE,
     gfp::Gfp,
-    page_cache::{ADDRESS_SPACE_MAGIC, AddressSpace, AddressSpaceFlags},
+    page_cache::{ADDRESS_SPACE_MAGIC, AddressSpace, AddressSpaceFlags, FileRa},
 };
 
 /// The address cannot be a file's.
@@ -87,7 +87,7 @@ impl<M: Machine + 'static> Mm<M> {
             a_ops: AtomicU32::new(a_ops),
             wb_err: AtomicU32::new(0),
             nr_swapped: AtomicU64::new(0),
-            reserved: [0; 2],
+            ra: FileRa::new(),
         };
         // SAFETY: the object has the size and alignment of an `AddressSpace` and is this
         // function's.

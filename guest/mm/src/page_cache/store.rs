@@ -80,6 +80,16 @@ pub trait AddressSpaceOperations<M: Machine + 'static>: Sync {
     /// [`FileError`].
     fn read_folio(&self, mm: &Mm<M>, host: u64, index: u64, pfn: Pfn) -> Result<(), FileError>;
 
+    /// Fills frames, at most [`READ_BATCH`](super::READ_BATCH), with pages of a file from `first` on,
+    /// and says how many of them, counted from the first one, have their content. Nobody needs them
+    /// yet, so it ends where it fails (Linux: `readahead`).
+    fn readahead(&self, mm: &Mm<M>, host: u64, first: u64, frames: &[Pfn]) -> usize {
+        (first..)
+            .zip(frames)
+            .take_while(|(index, pfn)| self.read_folio(mm, host, *index, **pfn).is_ok())
+            .count()
+    }
+
     /// Writes a frame to page `index` of a file, for which [`Self::write_begin`] made room. It may be
     /// called from inside an allocation that reclaims, and must not wait for one itself.
     ///

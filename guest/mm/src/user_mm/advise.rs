@@ -25,8 +25,7 @@ use pagelab_abi::{
 const PINNED: VmFlags = VmFlags::LOCKED.union(VmFlags::PFNMAP);
 
 impl<M: Machine + 'static> UserMm<M> {
-    /// madvise. `MADV_MERGEABLE`, and for pages of files `MADV_WILLNEED`, are heard, and nothing is
-    /// done.
+    /// madvise. `MADV_MERGEABLE` is heard, and nothing is done.
     ///
     /// # Errors
     /// `EINVAL` for unknown advice, an unaligned address, or advice that the area does not take,
@@ -76,8 +75,13 @@ impl<M: Machine + 'static> UserMm<M> {
         let flags = match advice {
             MADV_MERGEABLE | MADV_UNMERGEABLE => return Ok(()),
             MADV_WILLNEED => {
-                if anonymous {
-                    self.swap_in_ahead(part);
+                match (file_of(area), area.backing) {
+                    (Some(file), Backing::File { pgoff, .. }) => {
+                        let first = pgoff + ((part.start - area.start) >> PAGE_SHIFT);
+                        let pages = (part.end - part.start) >> PAGE_SHIFT;
+                        self.mm.file_willneed(file, first, pages);
+                    }
+                    _ => self.swap_in_ahead(part),
                 }
                 return Ok(());
             }

@@ -127,6 +127,13 @@ impl<M: Machine + 'static> UserMm<M> {
         self.mm.alloc_charged(Gfp::HIGHUSER_MOVABLE)
     }
 
+    /// The fault needs I/O. It was counted as one that does not.
+    pub(super) fn count_major_fault(&self) {
+        add(&self.mm_struct().min_flt, -1);
+        add(&self.mm_struct().maj_flt, 1);
+        self.mm.count_event(VmEvent::Pgmajfault, 1);
+    }
+
     /// Gives back a page that was not mapped in the end.
     #[cold]
     pub(super) fn give_up(&self, pfn: Pfn, error: AllocError) -> Result<(), FaultSignal> {

@@ -45,11 +45,13 @@ impl<M: Machine + 'static> UserMm<M> {
             fresh = fresh.read_only();
         }
         debug_assert_eq!(fresh.0 & PTE_ADDRESS, 0);
+        // A fault of its own tells that the program has come that far.
+        let marker = self.mm.mmap_marker(file);
         let is_locked = area.flags.contains(VmFlags::LOCKED);
         let mut mapped = 0;
         self.mm.for_each_cached(file, first..last, |index, pfn| {
             let entry = &entries[(index - first) as usize];
-            if entry.load(Relaxed) != 0 {
+            if entry.load(Relaxed) != 0 || Some(index) == marker {
                 return;
             }
             self.mm.get_page(pfn);

@@ -4,16 +4,16 @@
 //! In a shared mapping of a file with a store an entry is read-only until the first store through it,
 //! which makes the page dirty; when the page has been written, it is so again (`mkclean`).
 
-use super::{Access, FaultSignal, UserMm, add, fault::dirty, insert::file_of};
+use super::{Access, FaultSignal, UserMm, fault::dirty, insert::file_of};
 use crate::{
     Pfn,
     machine::Machine,
-    page_cache::{FILE_GFP, FileError},
+    page_cache::{FILE_GFP, FileError, FileId},
     pgtable::Pte,
     vma::Area,
 };
 use core::sync::atomic::Ordering::Relaxed;
-use pagelab_abi::{PAGE_SIZE, vma::VmFlags, vmstat::VmEvent};
+use pagelab_abi::{PAGE_SIZE, vma::VmFlags};
 
 impl FaultSignal {
     /// What becomes of an access to `addr` whose page a file does not give.
@@ -45,18 +45,32 @@ impl<M: Machine + 'static> UserMm<M> {
         if access != Access::Write && self.fault_around(page, area, pgoff, end)? {
             return Ok(());
         }
-        if mm.file_page_is_swapped(file, pgoff) {
-            // It was counted as one that needs no I/O.
-            add(&self.mm_struct().min_flt, -1);
-            add(&self.mm_struct().maj_flt, 1);
-            mm.count_event(VmEvent::Pgmajfault, 1);
-        }
-        let found = mm.file_page(file, pgoff, true, FILE_GFP);
+        let found = self.cached_page(file, pgoff, area.flags);
         let found = found.map_err(|error| FaultSignal::of_file(error, addr))?;
         let cached = found.ok_or(FaultSignal::BusAdrErr(addr))?;
         let result = self.map_cached(addr, area, cached, access);
         mm.put_page(cached);
         result
+    }
+
+    /// A page of a file with a reference, and others that may be needed soon (Linux: `filemap_fault`).
+    fn cached_page(
+        &self,
+        file: FileId,
+        pgoff: u64,
+        flags: VmFlags,
+    ) -> Result<Option<Pfn>, FileError> {
+        let mm = self.mm;
+        if mm.file_page_is_swapped(file, pgoff) {
+            self.count_major_fault();
+        } else if let Some(there) = mm.file_page(file, pgoff, false, FILE_GFP)? {
+            mm.mmap_hit(file, pgoff, flags);
+            return Ok(Some(there));
+        } else if mm.file_has_store(file) {
+            self.count_major_fault();
+            mm.mmap_miss(file, pgoff, flags);
+        }
+        mm.file_page(file, pgoff, true, FILE_GFP)
     }
 
     /// The same with the page. The caller has a reference to it, and keeps it.

@@ -1,7 +1,7 @@
 //! Pages come back from swap (Linux mm/memory.c: `do_swap_page`, mm/madvise.c:
 //! `force_swapin_readahead`).
 
-use super::{Access, FaultSignal, UserMm, add};
+use super::{Access, FaultSignal, UserMm};
 use crate::{
     Pfn,
     machine::Machine,
@@ -10,7 +10,7 @@ use crate::{
     vma::Area,
 };
 use core::{ops::Range, sync::atomic::Ordering::Relaxed};
-use pagelab_abi::{PAGE_SIZE, mm_struct::RssStat, vma::VmFlags, vmstat::VmEvent};
+use pagelab_abi::{PAGE_SIZE, mm_struct::RssStat, vma::VmFlags};
 
 impl<M: Machine + 'static> UserMm<M> {
     /// An access to a page whose entry leads to swap. A store to a page that nobody else has or
@@ -57,10 +57,7 @@ impl<M: Machine + 'static> UserMm<M> {
             return Ok(pfn);
         }
         let pfn = self.mm.swap_in(slot)?;
-        // It was counted as one that needs no I/O.
-        add(&self.mm_struct().min_flt, -1);
-        add(&self.mm_struct().maj_flt, 1);
-        self.mm.count_event(VmEvent::Pgmajfault, 1);
+        self.count_major_fault();
         Ok(pfn)
     }
 

@@ -68,7 +68,7 @@ impl<M: Machine + 'static> UserMm<M> {
         let anon = self.mm.page_remove_rmap(pfn);
         if area.flags.contains(VmFlags::LOCKED) {
             self.mm.munlock_page(pfn);
-        } else if !anon && pte.is_used() {
+        } else if !anon && pte.is_used() && !area.flags.contains(VmFlags::SEQ_READ) {
             self.mm.mark_page_accessed(pfn);
         }
         anon

@@ -12,7 +12,7 @@ use core::{
     sync::atomic::{AtomicU8, Ordering::Relaxed},
 };
 use pagelab_abi::PAGE_SIZE;
-use pagelab_mm::Pfn;
+use pagelab_mm::{Pfn, page_cache::READ_BATCH};
 
 /// Device ID of a block device (section 5).
 const BLOCK_ID: u32 = 2;
@@ -22,6 +22,7 @@ pub(super) const SECTOR_SIZE: u64 = 512;
 
 /// Feature bits (section 5.2.3).
 mod feature {
+    pub(super) const SEG_MAX: u64 = 1 << 2;
     pub(super) const RO: u64 = 1 << 5;
     pub(super) const FLUSH: u64 = 1 << 9;
 }
@@ -44,7 +45,16 @@ mod status {
 /// Looks at the device before it is given up.
 const PATIENCE: u32 = 1_000_000;
 
-/// What a request has besides its page.
+/// Entries of the queue: header, status and [`MAX_PAGES`] make 34, and its size is a power of two.
+const ENTRIES: usize = 64;
+
+/// Most pages that one request has; a device may take fewer.
+const MAX_PAGES: usize = READ_BATCH;
+
+/// Offset of `seg_max` in the configuration (section 5.2.4).
+const SEG_MAX_OFFSET: usize = 12;
+
+/// What a request has besides its pages.
 #[repr(C, align(32))]
 struct Frame {
     header: UnsafeCell<Header>,
@@ -64,8 +74,7 @@ unsafe impl Sync for Frame {}
 
 /// The memory that a driver shares with its device.
 pub(super) struct Parts {
-    /// Header, page and status make three; the size of a queue is a power of two.
-    rings: Rings<4>,
+    rings: Rings<ENTRIES>,
     frame: Frame,
 }
 
@@ -121,9 +130,11 @@ pub(super) struct Disk {
     /// Its own: no other disk has these.
     frame: &'static Frame,
     transport: Transport,
-    queue: Queue<4>,
+    queue: Queue<ENTRIES>,
     features: u64,
     sectors: u64,
+    /// Pages that a request may have.
+    seg_max: usize,
     broken: bool,
 }
 
@@ -136,12 +147,17 @@ impl Disk {
         if id != BLOCK_ID {
             return Ok(None);
         }
-        let features = transport.negotiate(feature::RO | feature::FLUSH)?;
+        let features = transport.negotiate(feature::SEG_MAX | feature::RO | feature::FLUSH)?;
         let mut queue = Queue::new(&parts.rings);
         queue.refuse_interrupts();
         transport.start_queue(0, &queue)?;
         // A disk does not change its size while it has no other driver: two reads are consistent.
         let sectors = u64::from(transport.config(0)) | u64::from(transport.config(4)) << 32;
+        // Without that feature, one buffer of data is what any device takes.
+        let seg_max = match features & feature::SEG_MAX {
+            0 => 1,
+            _ => (transport.config(SEG_MAX_OFFSET) as usize).clamp(1, MAX_PAGES),
+        };
         transport.start();
         Ok(Some(Self {
             frame: &parts.frame,
@@ -149,6 +165,7 @@ impl Disk {
             queue,
             features,
             sectors,
+            seg_max,
             broken: false,
         }))
     }
@@ -158,10 +175,15 @@ impl Disk {
         self.sectors / PAGE_SECTORS
     }
 
-    /// Reads a page into a frame.
-    pub(super) fn read_page(&mut self, page: u64, frame: Pfn) -> Result<(), DiskError> {
-        let sector = self.sector(page)?;
-        self.request(request::IN, sector, Some((frame, Direction::FromDevice)))
+    /// Pages that it takes in one request.
+    pub(super) fn seg_max(&self) -> usize {
+        self.seg_max
+    }
+
+    /// Reads pages from `page` on into frames, from 1 to [`Self::seg_max`], in one request.
+    pub(super) fn read_pages(&mut self, page: u64, frames: &[Pfn]) -> Result<(), DiskError> {
+        let sector = self.sector(page, frames.len())?;
+        self.request(request::IN, sector, frames, Direction::FromDevice)
     }
 
     /// Writes a frame to a page.
@@ -169,8 +191,8 @@ impl Disk {
         if self.features & feature::RO != 0 {
             return Err(DiskError::ReadOnly);
         }
-        let sector = self.sector(page)?;
-        self.request(request::OUT, sector, Some((frame, Direction::ToDevice)))
+        let sector = self.sector(page, 1)?;
+        self.request(request::OUT, sector, &[frame], Direction::ToDevice)
     }
 
     /// Waits until everything that was written stays written. A device that cannot flush keeps
@@ -179,21 +201,25 @@ impl Disk {
         if self.features & feature::FLUSH == 0 {
             return Ok(());
         }
-        self.request(request::FLUSH, 0, None)
+        self.request(request::FLUSH, 0, &[], Direction::ToDevice)
     }
 
-    fn sector(&self, page: u64) -> Result<u64, DiskError> {
-        if page >= self.pages() {
+    /// The first sector of so many pages.
+    fn sector(&self, page: u64, count: usize) -> Result<u64, DiskError> {
+        let end = page.checked_add(count as u64);
+        if end.is_none_or(|end| end > self.pages()) {
             return Err(DiskError::BeyondEnd);
         }
         Ok(page * PAGE_SECTORS)
     }
 
+    /// Asks for something with the content of frames, which go one way, and waits.
     fn request(
         &mut self,
         kind: u32,
         sector: u64,
-        data: Option<(Pfn, Direction)>,
+        frames: &[Pfn],
+        direction: Direction,
     ) -> Result<(), DiskError> {
         if self.broken {
             return Err(DiskError::Broken);
@@ -214,19 +240,18 @@ impl Disk {
             address: physical(&raw const self.frame.status),
             len: 1,
         };
-        let first = (header, Direction::ToDevice);
-        let last = (answer, Direction::FromDevice);
-        match data {
-            None => self.queue.give_chain([first, last].into_iter()),
-            Some((frame, direction)) => {
-                let page = Buffer {
-                    address: u64::from(frame.0) * PAGE_SIZE,
-                    len: PAGE_SIZE as u32,
-                };
-                let chain = [first, (page, direction), last];
-                self.queue.give_chain(chain.into_iter());
-            }
-        }
+        let page = |frame: Pfn| Buffer {
+            address: u64::from(frame.0) * PAGE_SIZE,
+            len: PAGE_SIZE as u32,
+        };
+        let chain = (0..frames.len() + 2).map(|place| match place.checked_sub(1) {
+            None => (header, Direction::ToDevice),
+            Some(place) => match frames.get(place) {
+                Some(&frame) => (page(frame), direction),
+                None => (answer, Direction::FromDevice),
+            },
+        });
+        self.queue.give_chain(chain);
         self.transport.notify(0);
         self.wait()
     }

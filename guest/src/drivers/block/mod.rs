@@ -85,9 +85,19 @@ impl Drive {
     /// Reads a page of the disk into a frame. After an error the frame has no content that anybody
     /// can rely on.
     pub(crate) fn read(&self, page: u64, frame: Pfn) -> Result<(), DiskError> {
+        self.read_many(page, &[frame])
+    }
+
+    /// Reads pages of the disk that follow one another, in as few requests as the disk allows. After
+    /// an error, what [`Self::read`] says holds of all frames.
+    pub(crate) fn read_many(&self, first: u64, frames: &[Pfn]) -> Result<(), DiskError> {
         let io = (self.io)();
-        let done = self.with(|disk| disk.read_page(page, frame));
-        account(done, &io.reads, &io.read_errors)
+        let most = self.with(|disk| Ok(disk.seg_max()))?;
+        for (page, frames) in (first..).step_by(most).zip(frames.chunks(most)) {
+            let done = self.with(|disk| disk.read_pages(page, frames));
+            account(done, &io.reads, &io.read_errors)?;
+        }
+        Ok(())
     }
 
     /// Writes a frame to a page of the disk. After an error the page may have its old content, the

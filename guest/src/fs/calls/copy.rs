@@ -60,12 +60,14 @@ pub(super) fn sendfile(
     let mut done = 0;
     let mut stopped = None;
     let mut buf = [0; BOUNCE];
+    let reader = from.reading.reader();
     while done < count {
         let wanted = (count - done).min(BOUNCE as u64) as usize;
         let Some(at) = start.checked_add(done) else {
             break;
         };
-        let there = match mm().file_read(content.id(), at, &mut buf[..wanted]) {
+        let part = &mut buf[..wanted];
+        let there = match mm().file_read_by(&reader, content.id(), at, part, count - done) {
             Ok(there) => there,
             Err(error) => {
                 stopped = Some(error.errno().into());

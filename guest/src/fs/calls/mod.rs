@@ -3,8 +3,9 @@
 //! * `open`: names become descriptors. `fd`: descriptors. `io`: bytes. `size`: sizes and positions.
 //! * `owner`: whose files are. `statfs`: file systems.
 //! * `name`: names come, go and change. `stat`: what is known of a file. `list`: directories.
-//! * `copy`: from file to file.
+//! * `copy`: from file to file. `advise`: how files will be used.
 
+mod advise;
 mod copy;
 mod fd;
 mod io;
@@ -143,7 +144,8 @@ pub(crate) fn call(caller: &mut Caller<'_>, number: u32, args: &Args) -> Option<
         linux::__NR_fsync | linux::__NR_fdatasync => size::fsync(caller, a),
         linux::__NR_syncfs => size::syncfs(caller, a),
         linux::__NR_sync => Ok(size::sync(caller)),
-        linux::__NR_fadvise64 => size::fadvise(caller, a),
+        linux::__NR_fadvise64 => advise::fadvise64(caller, a, b, c, d),
+        linux::__NR_readahead => advise::readahead(caller, a, b, c),
 
         linux::__NR_stat => stat::newfstatat(caller, AT_FDCWD, a, b, 0),
         linux::__NR_lstat => {

@@ -175,11 +175,3 @@ pub(super) fn syncfs(caller: &mut Caller<'_>, number: u64) -> Answer {
     }
     Ok(sync(caller))
 }
-
-pub(super) fn fadvise(caller: &mut Caller<'_>, number: u64) -> Answer {
-    match caller.files.get(fd(number))?.opened {
-        Opened::Pipe(..) => Err(Errno::ESPIPE.into()),
-        Opened::Path => Err(Errno::EBADF.into()),
-        _ => Ok(0),
-    }
-}

@@ -24,6 +24,33 @@ impl AddressSpaceOperations<Ram> for Store {
         }
     }
 
+    /// Blocks that follow one another on the disk are read at once.
+    fn readahead(&self, mm: &Mm<Ram>, host: u64, first: u64, frames: &[Pfn]) -> usize {
+        let Some(mount) = mounted() else { return 0 };
+        let block_of = |place: usize| mount.fs.block_of(host as u32, first + place as u64);
+        let mut done = 0;
+        while let Some(&frame) = frames.get(done) {
+            let (count, read) = match block_of(done) {
+                Ok(Some(block)) => {
+                    let follows = |place: &usize| {
+                        let there = block.checked_add((place - done) as u32);
+                        there.is_some() && block_of(*place).ok().flatten() == there
+                    };
+                    let run = 1 + (done + 1..frames.len()).take_while(follows).count();
+                    let frames = &frames[done..done + run];
+                    (run, block::FILES.read_many(block.into(), frames).is_ok())
+                }
+                Ok(None) => (1, mm.zero_frame(frame, 0, PAGE_SIZE as usize).is_ok()),
+                Err(_) => (1, false),
+            };
+            if !read {
+                break;
+            }
+            done += count;
+        }
+        done
+    }
+
     fn writepage(&self, _mm: &Mm<Ram>, host: u64, index: u64, pfn: Pfn) -> Result<(), FileError> {
         let mount = mounted().ok_or(FileError::Io)?;
         match mount.fs.block_of(host as u32, index).map_err(file_error)? {

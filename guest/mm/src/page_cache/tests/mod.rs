@@ -1,3 +1,4 @@
+mod ahead;
 mod files;
 mod model;
 mod oracle;

@@ -16,15 +16,15 @@ use proptest::prelude::*;
 use std::{boxed::Box, vec, vec::Vec};
 
 /// A memory manager for one test, and a store with room for so many pages.
-struct World {
+pub(super) struct World {
     owned: (*mut Mm<TestMachine>, *mut TestStore),
-    mm: &'static Mm<TestMachine>,
-    store: &'static TestStore,
+    pub(super) mm: &'static Mm<TestMachine>,
+    pub(super) store: &'static TestStore,
     id: crate::page_cache::StoreId,
 }
 
 impl World {
-    fn new(room: usize) -> Self {
+    pub(super) fn new(room: usize) -> Self {
         let owned = (
             Box::into_raw(Box::new(mm())),
             Box::into_raw(Box::new(TestStore::new(room))),
@@ -40,7 +40,7 @@ impl World {
         }
     }
 
-    fn file(&self, host: u64, size: u64) -> FileId {
+    pub(super) fn file(&self, host: u64, size: u64) -> FileId {
         self.mm.file_with_store(self.id, host, size).unwrap()
     }
 

@@ -41,8 +41,11 @@ impl<M: Machine + 'static> Mm<M> {
             if pte & PTE_ACCESSED != 0 {
                 mapping.entry.store(pte & !PTE_ACCESSED, Relaxed);
                 self.machine.flush_tlb_page(mapping.address);
-                used.count += 1;
-                used.flags |= mapping.area.flags;
+                // Who reads sequentially will not come back (Linux: `vma_has_recency`).
+                if !mapping.area.flags.contains(VmFlags::SEQ_READ) {
+                    used.count += 1;
+                    used.flags |= mapping.area.flags;
+                }
             }
             ControlFlow::Continue(())
         });

@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
     gfp::Gfp,
     mm_struct::RssStat,
-    mman::{MADV_DONTNEED, MapFlags, Prot},
+    mman::{MADV_DONTNEED, MADV_RANDOM, MapFlags, Prot},
     vmstat::NodeStat,
 };
 use std::{boxed::Box, vec::Vec};
@@ -183,6 +183,10 @@ fn two_programs_and_a_page_that_cannot_be_read() {
     let file = world.mm().file_with_store(id, 1, 16 * PAGE).unwrap();
     map(&mut a, AT, file, 0, 16);
     map(&mut b, AT, file, 0, 16);
+    // So that nothing is read but what is asked for.
+    for user in [&mut a, &mut b] {
+        user.madvise(AT, 16 * PAGE, MADV_RANDOM).unwrap();
+    }
     for page in [1, 2, 5] {
         load(&mut a, AT + page * PAGE).unwrap();
     }

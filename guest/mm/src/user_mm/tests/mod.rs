@@ -13,6 +13,7 @@ mod heap;
 mod maps;
 mod model;
 mod oracle;
+mod read_around;
 mod reclaim_model;
 mod remaps;
 mod rights;
