@@ -24,7 +24,8 @@
 //!
 //! # Locks and threads
 //!
-//! One thread does it all, so that a run depends on nothing but the guest and its configuration.
+//! One thread does all of a run, so that it depends on nothing but the guest and its configuration. Forks
+//! of one snapshot ([`machine::snapshot`]) share nothing that any of them changes, so each thread can have its own.
 //! The only locks are those of [`devices`], whose order stands there.
 
 pub mod campaign;

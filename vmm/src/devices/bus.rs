@@ -152,6 +152,11 @@ impl Bus {
         self.unclaimed
     }
 
+    /// Sets the number of accesses that no device claimed, as it was at a snapshot.
+    pub(crate) fn set_unclaimed(&mut self, unclaimed: u64) {
+        self.unclaimed = unclaimed;
+    }
+
     /// Names and ranges of the devices, by address.
     pub fn devices(&self) -> impl Iterator<Item = (&'static str, Range<u64>)> + '_ {
         self.slots

@@ -5,6 +5,7 @@ use pagelab_abi::platform::Doorbell;
 
 use super::bus::{BusDevice, BusEvent};
 use super::exit::first_u32;
+use super::state::{StateError, Stateful};
 
 /// Ports that each of the two devices takes.
 pub const DOORBELL_PORTS: u64 = 4;
@@ -39,6 +40,20 @@ impl BusDevice for DoorbellPort {
     }
 }
 
+impl Stateful for DoorbellPort {
+    /// How often it was rung.
+    type State = u32;
+
+    fn state(&mut self) -> u32 {
+        self.rung
+    }
+
+    fn restore(&mut self, rung: &u32) -> Result<(), StateError> {
+        self.rung = *rung;
+        Ok(())
+    }
+}
+
 /// The port at which the guest names the pfn of its root page. Reads as the last pfn named.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RootPort {
@@ -61,6 +76,20 @@ impl BusDevice for RootPort {
         let pfn = first_u32(offset, data)?;
         self.pfn = pfn;
         Some(BusEvent::Root { pfn })
+    }
+}
+
+impl Stateful for RootPort {
+    /// The pfn named last.
+    type State = u32;
+
+    fn state(&mut self) -> u32 {
+        self.pfn
+    }
+
+    fn restore(&mut self, pfn: &u32) -> Result<(), StateError> {
+        self.pfn = *pfn;
+        Ok(())
     }
 }
 

@@ -63,6 +63,11 @@ impl IrqLines {
         Some(number)
     }
 
+    /// Makes exactly these lines raised, bit `n` for line `n`.
+    pub fn set_pending(&self, pending: u32) {
+        self.pending.store(pending, Ordering::Release);
+    }
+
     /// Forgets all raised lines, as a reset of the machine does.
     pub fn clear(&self) {
         self.pending.store(0, Ordering::Release);

@@ -8,6 +8,7 @@
 //! * [`virtio`]: queues and the virtio-mmio transport.
 //! * [`balloon`]: virtio-balloon, by which the host takes memory from the guest.
 //! * [`block`]: virtio-blk, a disk for swap or files.
+//! * [`state`]: what all of them are at a moment, for snapshots.
 //!
 //! Lock order: a device's own lock, then the console's output lock. The bus takes one device lock
 //! for the time of one access; no device reaches for another.
@@ -19,6 +20,7 @@ pub mod doorbell;
 pub mod exit;
 pub mod irq;
 pub mod serial;
+pub mod state;
 pub mod virtio;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

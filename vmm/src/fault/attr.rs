@@ -5,10 +5,11 @@ use pagelab_abi::{
     fault::{CallSite, FaultAttr},
     root::Root,
 };
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// What an injector has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Injected {
     /// Candidates that it has looked at while armed.
     pub seen: u64,

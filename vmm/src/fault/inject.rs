@@ -1,10 +1,12 @@
 //! An injector on the host's side: decides about a device's requests as the guest's allocators do about
 //! theirs.
 
+use serde::{Deserialize, Serialize};
+
 use super::{FaultSpec, Injected, ReadWrite};
 
 /// One injector's knobs and its state. The knobs mean what they mean in Linux's `struct fault_attr`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Injector {
     only: Option<ReadWrite>,
     probability: u32,

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::nearest::nearest;
 use pagelab_abi::{gfp::Gfp, task::PID_MAX};
+use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// Which allocations fail.
@@ -23,7 +24,7 @@ pub enum FaultKind {
 }
 
 /// The two things that a disk does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadWrite {
     /// From the disk to memory.
     Read,

@@ -37,7 +37,7 @@ const CONSOLE_TAIL: usize = 64 << 10;
 const BALLOON_IRQ: u32 = SERIAL_IRQ + 1;
 
 /// Where a disk stands, and how the guest learns what it is for.
-pub(super) struct DiskPlace {
+struct DiskPlace {
     /// Its name on the bus.
     name: &'static str,
     /// The serial number that it tells.
@@ -51,7 +51,7 @@ pub(super) struct DiskPlace {
 }
 
 /// The disk for swap: behind the balloon, whether there is a balloon or not.
-pub(super) const SWAP: DiskPlace = DiskPlace {
+const SWAP: DiskPlace = DiskPlace {
     name: "swap",
     serial: "pagelab-swap",
     base: MMIO_BASE + VIRTIO_MMIO_SIZE,
@@ -60,7 +60,7 @@ pub(super) const SWAP: DiskPlace = DiskPlace {
 };
 
 /// The disk for files: behind that for swap, whether there is one or not.
-pub(super) const DISK: DiskPlace = DiskPlace {
+const DISK: DiskPlace = DiskPlace {
     name: "disk",
     serial: "pagelab-disk",
     base: SWAP.base + VIRTIO_MMIO_SIZE,
@@ -68,74 +68,133 @@ pub(super) const DISK: DiskPlace = DiskPlace {
     option: CMDLINE_DISK,
 };
 
-/// The bus of the ports, and what is written to the console.
-pub(super) fn ports(
-    irqs: &IrqLines,
-    tee: Option<Box<dyn Write + Send>>,
-) -> Result<(Bus, Shared<ConsoleOutput>), MachineError> {
-    let mut output = ConsoleOutput::new(CONSOLE_TAIL);
-    if let Some(tee) = tee {
-        output = output.with_tee(tee);
+/// What a machine has beside the standard ports.
+pub(super) struct Fittings {
+    /// Gets the console's output as well.
+    pub(super) console: Option<Box<dyn Write + Send>>,
+    /// Where a program's standard output and standard error go.
+    pub(super) program: Option<[ProgramOutput; 2]>,
+    /// Whether there is a balloon.
+    pub(super) balloon: bool,
+    /// The disk for swap.
+    pub(super) swap: Option<Backing>,
+    /// The disk for files.
+    pub(super) disk: Option<Backing>,
+}
+
+/// The devices of a machine, each on its bus.
+pub(super) struct Devices {
+    pub(super) ports: Bus,
+    pub(super) mmio: Bus,
+    pub(super) irqs: IrqLines,
+    pub(super) serial: Shared<SerialConsole>,
+    pub(super) console: Shared<ConsoleOutput>,
+    pub(super) doorbell: Shared<DoorbellPort>,
+    pub(super) root: Shared<RootPort>,
+    pub(super) outputs: Option<[Shared<OutputPort>; 2]>,
+    pub(super) balloon: Option<Shared<MachineBalloon>>,
+    pub(super) swap: Option<Shared<MachineDisk>>,
+    pub(super) disk: Option<Shared<MachineDisk>>,
+}
+
+impl Devices {
+    /// Puts the devices in their places, and announces them on the command line.
+    pub(super) fn new(
+        memory: &GuestMemory,
+        fittings: Fittings,
+        cmdline: &mut String,
+    ) -> Result<Self, MachineError> {
+        let irqs = IrqLines::new();
+        let mut output = ConsoleOutput::new(CONSOLE_TAIL);
+        if let Some(tee) = fittings.console {
+            output = output.with_tee(tee);
+        }
+        let serial = SerialConsole::new(irqs.line(SERIAL_IRQ)?, output);
+        let console = serial.output();
+        let serial = shared(serial);
+        let doorbell = shared(DoorbellPort::new());
+        let root = shared(RootPort::new());
+        let mut ports = Bus::new();
+        ports.insert("serial", SERIAL_PORT.into(), SERIAL_PORTS, serial.clone())?;
+        ports.insert("exit", EXIT_PORT.into(), EXIT_PORTS, shared(ExitPort))?;
+        let at = DOORBELL_PORT.into();
+        ports.insert("doorbell", at, DOORBELL_PORTS, doorbell.clone())?;
+        ports.insert("root", ROOT_PORT.into(), DOORBELL_PORTS, root.clone())?;
+        let mut devices = Self {
+            ports,
+            mmio: Bus::new(),
+            irqs,
+            serial,
+            console,
+            doorbell,
+            root,
+            outputs: None,
+            balloon: None,
+            swap: None,
+            disk: None,
+        };
+        if let Some(outputs) = fittings.program {
+            devices.outputs = Some(program(&mut devices.ports, outputs)?);
+        }
+        if fittings.balloon {
+            devices.balloon = Some(devices.put_balloon(memory, cmdline)?);
+        }
+        if let Some(backing) = fittings.swap {
+            devices.swap = Some(devices.put_disk(&SWAP, backing, memory, cmdline)?);
+        }
+        if let Some(backing) = fittings.disk {
+            devices.disk = Some(devices.put_disk(&DISK, backing, memory, cmdline)?);
+        }
+        Ok(devices)
     }
-    let serial = SerialConsole::new(irqs.line(SERIAL_IRQ)?, output);
-    let output = serial.output();
-    let mut bus = Bus::new();
-    bus.insert("serial", SERIAL_PORT.into(), SERIAL_PORTS, shared(serial))?;
-    bus.insert("exit", EXIT_PORT.into(), EXIT_PORTS, shared(ExitPort))?;
-    let doorbell = shared(DoorbellPort::new());
-    bus.insert("doorbell", DOORBELL_PORT.into(), DOORBELL_PORTS, doorbell)?;
-    let root = shared(RootPort::new());
-    bus.insert("root", ROOT_PORT.into(), DOORBELL_PORTS, root)?;
-    Ok((bus, output))
+
+    /// Puts the balloon at the start of the device hole.
+    fn put_balloon(
+        &mut self,
+        memory: &GuestMemory,
+        cmdline: &mut String,
+    ) -> Result<Shared<MachineBalloon>, MachineError> {
+        let irq = self.irqs.line(BALLOON_IRQ)?;
+        let balloon = BalloonDevice::new(Balloon::new(), Arc::new(memory.clone()), irq);
+        let balloon = shared(balloon);
+        self.mmio
+            .insert("balloon", MMIO_BASE, VIRTIO_MMIO_SIZE, balloon.clone())?;
+        announce(cmdline, MMIO_BASE, BALLOON_IRQ);
+        Ok(balloon)
+    }
+
+    /// Puts a disk in its place and says what it is for.
+    fn put_disk(
+        &mut self,
+        place: &DiskPlace,
+        backing: Backing,
+        memory: &GuestMemory,
+        cmdline: &mut String,
+    ) -> Result<Shared<MachineDisk>, MachineError> {
+        let &DiskPlace { base, irq, .. } = place;
+        let block = Block::new(backing, place.serial);
+        let line = self.irqs.line(irq)?;
+        let disk = shared(BlockDevice::new(block, Arc::new(memory.clone()), line));
+        self.mmio
+            .insert(place.name, base, VIRTIO_MMIO_SIZE, disk.clone())?;
+        announce(cmdline, base, irq);
+        // Writing to a string cannot fail.
+        let _ = write!(cmdline, " {}={base:#x}", place.option);
+        Ok(disk)
+    }
 }
 
 /// Puts the ports for a program's standard output and standard error on the bus.
-pub(super) fn program(
+fn program(
     bus: &mut Bus,
     outputs: [ProgramOutput; 2],
-) -> Result<[Shared<ProgramOutput>; 2], MachineError> {
-    let ports = outputs.map(OutputPort::new);
-    let outputs = ports.each_ref().map(OutputPort::output);
+) -> Result<[Shared<OutputPort>; 2], MachineError> {
+    let ports = outputs.map(|output| shared(OutputPort::new(output)));
     let places = [("stdout", STDOUT_PORT), ("stderr", STDERR_PORT)];
-    for ((name, base), port) in places.into_iter().zip(ports) {
-        bus.insert(name, base.into(), SERIAL_PORTS, shared(port))?;
+    for ((name, base), port) in places.into_iter().zip(&ports) {
+        bus.insert(name, base.into(), SERIAL_PORTS, port.clone())?;
     }
-    Ok(outputs)
-}
-
-/// Puts the balloon at the start of the device hole.
-pub(super) fn balloon(
-    irqs: &IrqLines,
-    memory: &GuestMemory,
-    mmio: &mut Bus,
-    cmdline: &mut String,
-) -> Result<Shared<MachineBalloon>, MachineError> {
-    let irq = irqs.line(BALLOON_IRQ)?;
-    let balloon = BalloonDevice::new(Balloon::new(), Arc::new(memory.clone()), irq);
-    let balloon = shared(balloon);
-    mmio.insert("balloon", MMIO_BASE, VIRTIO_MMIO_SIZE, balloon.clone())?;
-    announce(cmdline, MMIO_BASE, BALLOON_IRQ);
-    Ok(balloon)
-}
-
-/// Puts a disk in its place and says what it is for.
-pub(super) fn disk(
-    place: &DiskPlace,
-    backing: Backing,
-    irqs: &IrqLines,
-    memory: &GuestMemory,
-    mmio: &mut Bus,
-    cmdline: &mut String,
-) -> Result<Shared<MachineDisk>, MachineError> {
-    let &DiskPlace { base, irq, .. } = place;
-    let block = Block::new(backing, place.serial);
-    let line = irqs.line(irq)?;
-    let disk = shared(BlockDevice::new(block, Arc::new(memory.clone()), line));
-    mmio.insert(place.name, base, VIRTIO_MMIO_SIZE, disk.clone())?;
-    announce(cmdline, base, irq);
-    // Writing to a string cannot fail.
-    let _ = write!(cmdline, " {}={base:#x}", place.option);
-    Ok(disk)
+    Ok(ports)
 }
 
 /// Announces a register window the way Linux takes it.

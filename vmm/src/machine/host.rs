@@ -1,6 +1,7 @@
 //! /dev/kvm: opening it, and every way in which a host can be unfit.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use kvm_bindings::KVM_API_VERSION;
 use kvm_ioctls::{Cap, Kvm, VmFd};
@@ -151,6 +152,19 @@ pub(super) fn create_vm(kvm: &Kvm) -> Result<VmFd, HostError> {
             result => return result.map_err(HostError::kvm("create a virtual machine")),
         }
     }
+}
+
+/// Whether KVM translates guest physical addresses by hardware (EPT, NPT), and not by shadows of the
+/// guest's page tables. The module's parameter says so (Linux, Documentation/admin-guide/
+/// kernel-parameters.txt: kvm-intel.ept, kvm-amd.npt); where there is none, it is taken not to.
+pub(super) fn has_nested_paging() -> bool {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        ["kvm_intel/parameters/ept", "kvm_amd/parameters/npt"]
+            .into_iter()
+            .filter_map(|name| std::fs::read_to_string(format!("/sys/module/{name}")).ok())
+            .any(|value| matches!(value.trim(), "Y" | "1"))
+    })
 }
 
 #[cfg(test)]

@@ -7,20 +7,21 @@ use kvm_bindings::CpuId;
 use kvm_ioctls::{Kvm, VmFd};
 use pagelab_abi::platform::{CMDLINE_DOORBELL, MMIO_END};
 use pagelab_abi::root::Root;
+use serde::{Deserialize, Serialize};
 
 use super::config::MachineConfig;
-use super::devices::{self, MachineBalloon, MachineDisk};
+use super::devices::{Devices, Fittings, MachineBalloon, MachineDisk};
+use super::disk::DiskSource;
 use super::error::MachineError;
 use super::host::{self, HostError};
 use super::kernel::{self, Kernel, Room};
 use super::memory::{self, GuestMemory, ram_ranges};
 use super::registers::{ControlRegisters, Registers};
 use super::root::{RootError, RootPage};
+use super::snapshot::Tracking;
 use super::vcpu::Vcpu;
 use super::watchdog::Watchdog;
 use super::{boot, cpuid, dirty_log};
-use crate::devices::bus::Bus;
-use crate::devices::irq::IrqLines;
 use crate::devices::serial::{ConsoleOutput, ProgramOutput};
 use crate::devices::{Shared, lock};
 use crate::inspect::image::CpuRegisters;
@@ -31,7 +32,7 @@ const TSS_ADDRESS: usize = 0xfffb_d000;
 const _: () = assert!((TSS_ADDRESS as u64) < MMIO_END);
 
 /// When the guest first completed a line on its console.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstLine {
     /// Since [`Machine::new`] was called.
     pub elapsed: Duration,
@@ -46,19 +47,16 @@ pub struct Machine {
     vm: VmFd,
     cpuid: CpuId,
     memory: GuestMemory,
-    pub(super) ports: Bus,
-    pub(super) mmio: Bus,
-    pub(super) irqs: IrqLines,
-    console: Shared<ConsoleOutput>,
-    program: Option<[Shared<ProgramOutput>; 2]>,
-    balloon: Option<Shared<MachineBalloon>>,
-    swap: Option<Shared<MachineDisk>>,
-    disk: Option<Shared<MachineDisk>>,
+    pub(super) devices: Devices,
     pub(super) watchdog: Watchdog,
     pub(super) time_limit: Option<Duration>,
     /// When the time limit ends; set by the first run.
     pub(super) deadline: Option<Instant>,
     kernel: Kernel,
+    /// The vCPU has not yet done with the exit that the machine stands at.
+    pub(super) unfinished: bool,
+    /// Since which snapshot stores are noted.
+    pub(super) tracking: Tracking,
     pub(super) root_pfn: Option<u64>,
     pub(super) phase: RunPhase,
     pub(super) rings: RingCount,
@@ -66,8 +64,19 @@ pub struct Machine {
     pub(super) first_line: Option<FirstLine>,
 }
 
+/// What a machine is made with beside its parts; as [`MachineConfig`] has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    /// How long the guest may take without a sign of life.
+    pub(super) watchdog: Duration,
+    /// How long it may take in all.
+    pub(super) time_limit: Option<Duration>,
+    /// Whether its ring 3 does not read the host's time-stamp counter.
+    pub(super) denies_tsc: bool,
+}
+
 /// Whether the guest can be entered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum RunPhase {
     /// It runs when entered.
     Running,
@@ -78,7 +87,7 @@ pub(super) enum RunPhase {
 }
 
 /// Doorbells since the last guest event.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct RingCount {
     /// Event at which the count began.
     pub(super) event: u64,
@@ -100,28 +109,17 @@ impl Machine {
             boot_area: boot::BOOT_AREA,
         };
         let layout = kernel::load(&config.kernel, &room, &memory)?;
-        let irqs = IrqLines::new();
-        let (mut ports, console) = devices::ports(&irqs, config.console)?;
-        let program = match config.program {
-            Some(outputs) => Some(devices::program(&mut ports, outputs)?),
-            None => None,
-        };
-        let mut mmio = Bus::new();
         let mut cmdline = format!("{} {CMDLINE_DOORBELL}", config.cmdline);
-        let balloon = match config.balloon {
-            true => Some(devices::balloon(&irqs, &memory, &mut mmio, &mut cmdline)?),
-            false => None,
+        let swap = config.swap.as_ref().map(DiskSource::open).transpose()?;
+        let disk = config.disk.as_ref().map(crate::store::open).transpose()?;
+        let fittings = Fittings {
+            console: config.console,
+            program: config.program,
+            balloon: config.balloon,
+            swap,
+            disk,
         };
-        let mut put_disk =
-            |place, backing| devices::disk(place, backing, &irqs, &memory, &mut mmio, &mut cmdline);
-        let swap = match &config.swap {
-            Some(source) => Some(put_disk(&devices::SWAP, source.open()?)?),
-            None => None,
-        };
-        let disk = match &config.disk {
-            Some(source) => Some(put_disk(&devices::DISK, crate::store::open(source)?)?),
-            None => None,
-        };
+        let devices = Devices::new(&memory, fittings, &mut cmdline)?;
         let initramfs = config.initramfs.as_ref();
         let initramfs = initramfs.map(|initramfs| (initramfs, config.initramfs_limit));
         boot::write(&memory, &ram, &layout, initramfs, &cmdline)?;
@@ -130,30 +128,69 @@ impl Machine {
         let cpuid = cpuid::supported(&kvm)?;
         memory::check_address_bits(&ram, cpuid::physical_address_bits(&cpuid))?;
         let vm = create_vm(&kvm, &memory)?;
-        let vcpu = Vcpu::new(&vm, &cpuid, layout.entry, config.denies_tsc)?;
+        let vcpu = Vcpu::new(&vm, &cpuid, config.denies_tsc)?;
+        vcpu.prepare_boot(layout.entry)?;
         Ok(Self {
             vcpu,
             vm,
             cpuid,
             memory,
-            ports,
-            mmio,
-            irqs,
-            console,
-            program,
-            balloon,
-            swap,
-            disk,
+            devices,
             watchdog: Watchdog::new(config.watchdog),
             time_limit: config.time_limit,
             deadline: None,
             kernel: config.kernel,
+            unfinished: false,
+            tracking: Tracking::default(),
             root_pfn: None,
             phase: RunPhase::Running,
             rings: RingCount::default(),
             created,
             first_line: None,
         })
+    }
+
+    /// A machine with the memory, the devices and the CPU features of a snapshot; its vCPU is as made.
+    pub(super) fn blank(
+        memory: GuestMemory,
+        fittings: Fittings,
+        cpuid: CpuId,
+        kernel: Kernel,
+        settings: Settings,
+    ) -> Result<Self, MachineError> {
+        let created = Instant::now();
+        // The guest has read its command line long ago.
+        let devices = Devices::new(&memory, fittings, &mut String::new())?;
+        let kvm = host::open()?;
+        let vm = create_vm(&kvm, &memory)?;
+        let vcpu = Vcpu::new(&vm, &cpuid, settings.denies_tsc)?;
+        Ok(Self {
+            vcpu,
+            vm,
+            cpuid,
+            memory,
+            devices,
+            watchdog: Watchdog::new(settings.watchdog),
+            time_limit: settings.time_limit,
+            deadline: None,
+            kernel,
+            unfinished: false,
+            tracking: Tracking::default(),
+            root_pfn: None,
+            phase: RunPhase::Running,
+            rings: RingCount::default(),
+            created,
+            first_line: None,
+        })
+    }
+
+    /// What the machine was made with.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            watchdog: self.watchdog.limit(),
+            time_limit: self.time_limit,
+            denies_tsc: self.vcpu.denies_tsc(),
+        }
     }
 
     /// The guest's physical memory.
@@ -213,29 +250,30 @@ impl Machine {
 
     /// What the guest has written to its console: the last 64 KiB.
     pub fn console(&self) -> Shared<ConsoleOutput> {
-        self.console.clone()
+        self.devices.console.clone()
     }
 
     /// What the guest's program has written to its standard output and standard error; none if the
     /// machine was made without a program.
     pub fn program(&self) -> Option<[Shared<ProgramOutput>; 2]> {
-        self.program.clone()
+        let ports = self.devices.outputs.as_ref()?;
+        Some(ports.each_ref().map(|port| lock(port).output()))
     }
 
     /// The balloon, to set its target and read its statistics; a new target reaches the guest
     /// when it next runs. Locked for no longer than the host looks at it.
     pub fn balloon(&self) -> Option<MutexGuard<'_, MachineBalloon>> {
-        self.balloon.as_ref().map(|balloon| lock(balloon))
+        self.devices.balloon.as_ref().map(|balloon| lock(balloon))
     }
 
     /// The disk for swap. Locked for no longer than the host looks at it.
     pub fn swap(&self) -> Option<MutexGuard<'_, MachineDisk>> {
-        self.swap.as_ref().map(|disk| lock(disk))
+        self.devices.swap.as_ref().map(|disk| lock(disk))
     }
 
     /// The disk for files. Locked for no longer than the host looks at it.
     pub fn disk(&self) -> Option<MutexGuard<'_, MachineDisk>> {
-        self.disk.as_ref().map(|disk| lock(disk))
+        self.devices.disk.as_ref().map(|disk| lock(disk))
     }
 
     /// When the guest completed its first line, if it has.
@@ -245,7 +283,9 @@ impl Machine {
 
     /// Port and memory-mapped accesses that no device claimed.
     pub fn unclaimed_accesses(&self) -> u64 {
-        self.ports.unclaimed().saturating_add(self.mmio.unclaimed())
+        let devices = &self.devices;
+        let ports = devices.ports.unclaimed();
+        ports.saturating_add(devices.mmio.unclaimed())
     }
 
     /// The virtual machine, for what only KVM can do: dirty log, memory slots.
@@ -268,7 +308,7 @@ impl Machine {
     }
 
     pub(super) fn console_text(&self) -> String {
-        lock(&self.console).text()
+        lock(&self.devices.console).text()
     }
 }
 

@@ -9,19 +9,23 @@
 //! The backing is anonymous and reserved without commitment, so a page costs nothing until the
 //! guest or the boot loader touches it.
 
+use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use pagelab_abi::PAGE_SIZE;
 use pagelab_abi::platform::{MMIO_BASE, MMIO_END};
 use thiserror::Error;
 use vm_memory::mmap::{MmapRegionBuilder, MmapRegionError};
-use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
+use vm_memory::{FileOffset, GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap};
 
+pub(super) use super::write_log::WriteLog;
 use crate::size::ByteSize;
 
 /// The guest's memory as the host reads and writes it. Cloning it shares the same pages.
-pub type GuestMemory = GuestMemoryMmap<()>;
+pub type GuestMemory = GuestMemoryMmap<WriteLog>;
 
 /// Least memory of a machine, in bytes.
 pub const MIN_MEMORY: u64 = 16 << 20;
@@ -111,7 +115,7 @@ pub(super) fn allocate(ranges: &[Range<u64>]) -> Result<GuestMemory, MemoryError
     let memory = ranges.iter().map(|range| range.end - range.start).sum();
     let mut regions = Vec::with_capacity(ranges.len());
     for range in ranges {
-        let region = MmapRegionBuilder::new((range.end - range.start) as usize)
+        let region = MmapRegionBuilder::<WriteLog>::new((range.end - range.start) as usize)
             .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
             .with_mmap_flags(libc::MAP_ANONYMOUS | libc::MAP_PRIVATE | libc::MAP_NORESERVE)
             .build()
@@ -129,6 +133,52 @@ pub(super) fn allocate(ranges: &[Range<u64>]) -> Result<GuestMemory, MemoryError
         memory,
         source: io::Error::other(error),
     })
+}
+
+/// Maps memory at `ranges` from a file in which the ranges follow each other. What is stored stays in this
+/// memory and does not reach the file, which must be sealed.
+pub(super) fn on_file(ranges: &[Range<u64>], file: File) -> Result<GuestMemory, MemoryError> {
+    let memory = ranges.iter().map(|range| range.end - range.start).sum();
+    let error = |source| MemoryError::Map { memory, source };
+    let file = Arc::new(file);
+    let mut regions = Vec::with_capacity(ranges.len());
+    let mut offset = 0;
+    for range in ranges {
+        let size = range.end - range.start;
+        let region = MmapRegionBuilder::<WriteLog>::new(size as usize)
+            .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
+            .with_mmap_flags(libc::MAP_PRIVATE | libc::MAP_NORESERVE)
+            .with_file_offset(FileOffset::from_arc(file.clone(), offset))
+            .build()
+            .map_err(|source| error(io::Error::other(source)))?;
+        regions.extend(GuestRegionMmap::new(region, GuestAddress(range.start)));
+        offset += size;
+    }
+    GuestMemory::from_regions(regions).map_err(|source| error(io::Error::other(source)))
+}
+
+/// Maps a sealed file, from `offset` on, in place of what a region holds; what is stored stays in memory.
+pub(super) fn map_over(
+    region: &GuestRegionMmap<WriteLog>,
+    file: &File,
+    offset: u64,
+) -> io::Result<()> {
+    // SAFETY: the range is all of the region's own mapping, which is replaced by one of the same size and
+    // rights; guest memory is only accessed as memory that may change at any time.
+    let mapped = unsafe {
+        libc::mmap(
+            region.as_ptr().cast(),
+            region.len() as usize,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_FIXED,
+            file.as_raw_fd(),
+            offset as libc::off_t,
+        )
+    };
+    if mapped == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// Checks that RAM ends within `bits` bits of physical address.

@@ -8,7 +8,8 @@
 //! * `devices`: what the guest finds at its ports and in the hole below 4 GiB.
 //! * `run`: the loop. `watchdog`: ends it. `vcpu`, `cpuid`, [`registers`]: the CPU.
 //! * `host_tsc`: whose time-stamp counter the guest's programs read.
-//! * `dirty_log`: which frames the guest stores to.
+//! * [`snapshot`]: all of it at a moment, to go back to and to fork.
+//! * `dirty_log`: which frames the guest stores to. `write_log`: which this process does.
 //! * [`root`]: the page through which host and guest talk.
 //! * `event_log`: what the guest records of each event.
 //! * [`crash`]: registers, failing instruction and backtrace of a guest that came to grief.
@@ -46,6 +47,7 @@ pub mod memory;
 pub mod registers;
 pub mod root;
 mod run;
+pub mod snapshot;
 mod stop;
 pub mod testing;
 #[cfg(test)]
@@ -53,6 +55,7 @@ mod tests;
 mod tiny;
 mod vcpu;
 mod watchdog;
+mod write_log;
 
 pub use config::MachineConfig;
 pub use devices::{MachineBalloon, MachineDisk};
@@ -62,4 +65,5 @@ pub use initramfs::Initramfs;
 pub use kernel::Kernel;
 pub use machine::{FirstLine, Machine};
 pub use memory::{GuestMemory, MAX_MEMORY, MIN_MEMORY};
+pub use snapshot::{Outputs, Snapshot, SnapshotError};
 pub use stop::Stop;

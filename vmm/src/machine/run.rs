@@ -43,7 +43,7 @@ impl Machine {
     pub fn run(&mut self) -> Result<Stop, MachineError> {
         match self.phase {
             RunPhase::Ended => return Err(MachineError::Ended),
-            RunPhase::Halted if self.irqs.pending() == 0 => return Ok(Stop::Idle),
+            RunPhase::Halted if self.devices.irqs.pending() == 0 => return Ok(Stop::Idle),
             RunPhase::Halted => self.phase = RunPhase::Running,
             RunPhase::Running => {}
         }
@@ -81,21 +81,24 @@ impl Machine {
     /// Enters the guest once and serves the exit.
     fn enter(&mut self) -> Result<Exit, MachineError> {
         self.deliver_interrupts()?;
+        self.unfinished = true;
         let exit = match self.vcpu.run() {
-            Ok(VcpuExit::IoOut(port, data)) => match self.ports.write(port.into(), data) {
+            Ok(VcpuExit::IoOut(port, data)) => match self.devices.ports.write(port.into(), data) {
                 Some(event) => Exit::Event(event),
                 None => Exit::Served,
             },
             Ok(VcpuExit::IoIn(port, data)) => {
-                self.ports.read(port.into(), data);
+                self.devices.ports.read(port.into(), data);
                 Exit::Served
             }
-            Ok(VcpuExit::MmioWrite(address, data)) => match self.mmio.write(address, data) {
-                Some(event) => Exit::Event(event),
-                None => Exit::Served,
-            },
+            Ok(VcpuExit::MmioWrite(address, data)) => {
+                match self.devices.mmio.write(address, data) {
+                    Some(event) => Exit::Event(event),
+                    None => Exit::Served,
+                }
+            }
             Ok(VcpuExit::MmioRead(address, data)) => {
-                self.mmio.read(address, data);
+                self.devices.mmio.read(address, data);
                 Exit::Served
             }
             Ok(VcpuExit::IrqWindowOpen | VcpuExit::Intr) => Exit::Served,
@@ -125,7 +128,7 @@ impl Machine {
     /// KVM to stop as soon as it can. This happens between two entries only, so an interrupt's
     /// place in the guest's instruction stream depends on nothing but the guest.
     fn deliver_interrupts(&mut self) -> Result<(), MachineError> {
-        let mut pending = self.irqs.pending();
+        let mut pending = self.devices.irqs.pending();
         let run = self.vcpu.fd.get_kvm_run();
         if pending == 0 {
             run.request_interrupt_window = 0;
@@ -133,10 +136,10 @@ impl Machine {
         }
         if run.ready_for_interrupt_injection != 0
             && run.if_flag != 0
-            && let Some(line) = self.irqs.take()
+            && let Some(line) = self.devices.irqs.take()
         {
             self.vcpu.interrupt(IRQ_BASE + line as u8)?;
-            pending = self.irqs.pending();
+            pending = self.devices.irqs.pending();
         }
         self.vcpu.fd.get_kvm_run().request_interrupt_window = (pending != 0).into();
         Ok(())
@@ -186,7 +189,7 @@ impl Machine {
             // Nothing can wake it: there are no NMIs here.
             return Ok(Some(self.crash(CrashKind::HaltedForever)?));
         }
-        if self.irqs.pending() != 0 {
+        if self.devices.irqs.pending() != 0 {
             return Ok(None);
         }
         self.phase = RunPhase::Halted;

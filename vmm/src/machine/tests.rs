@@ -107,10 +107,10 @@ fn a_halted_guest_is_idle_until_an_interrupt() {
         assert!(matches!(machine.run().unwrap(), Stop::Idle));
     }
     // Without an IDT the interrupt ends in a triple fault, which shows that it was delivered.
-    machine.irqs.line(5).unwrap().raise();
+    machine.devices.irqs.line(5).unwrap().raise();
     let report = crash(machine.run().unwrap());
     assert_eq!(report.cause, CrashKind::TripleFault);
-    assert_eq!(machine.irqs.pending(), 0);
+    assert_eq!(machine.devices.irqs.pending(), 0);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn an_interrupt_waits_until_the_guest_enables_them() {
     code.extend([0xfb, 0x90, 0xf4]);
     let mut machine = machine(&code);
     machine.run().unwrap();
-    machine.irqs.line(5).unwrap().raise();
+    machine.devices.irqs.line(5).unwrap().raise();
     let report = crash(machine.run().unwrap());
     assert_eq!(report.cause, CrashKind::TripleFault);
     assert_eq!(lock(&machine.console()).text(), "!");

@@ -29,26 +29,13 @@ pub(super) struct Vcpu {
 }
 
 impl Vcpu {
-    /// Creates the vCPU, ready to start a PVH kernel at `entry`.
-    pub(super) fn new(
-        vm: &VmFd,
-        cpuid: &CpuId,
-        entry: u64,
-        denies_tsc: bool,
-    ) -> Result<Self, HostError> {
+    /// Creates the vCPU, as it is after a reset.
+    pub(super) fn new(vm: &VmFd, cpuid: &CpuId, denies_tsc: bool) -> Result<Self, HostError> {
         let fd = vm
             .create_vcpu(0)
             .map_err(HostError::kvm("create a virtual CPU"))?;
         fd.set_cpuid2(cpuid)
             .map_err(HostError::kvm("set the CPU features"))?;
-        let mut sregs = fd
-            .get_sregs()
-            .map_err(HostError::kvm("read the system registers"))?;
-        boot::set_system_registers(&mut sregs);
-        fd.set_sregs(&sregs)
-            .map_err(HostError::kvm("set the system registers"))?;
-        fd.set_regs(&boot::registers(entry))
-            .map_err(HostError::kvm("set the registers"))?;
         let pkru_offset = cpuid
             .as_slice()
             .iter()
@@ -61,10 +48,27 @@ impl Vcpu {
         })
     }
 
+    /// Whether ring 3 does not read the host's time-stamp counter.
+    pub(super) fn denies_tsc(&self) -> bool {
+        self.denies_tsc
+    }
+
     /// Enters the guest until it exits.
     pub(super) fn run(&mut self) -> Result<VcpuExit<'_>, errno::Error> {
         let _denied = self.denies_tsc.then(DeniedTsc::new);
         self.fd.run()
+    }
+
+    /// Makes it ready to start a PVH kernel at `entry`.
+    pub(super) fn prepare_boot(&self, entry: u64) -> Result<(), HostError> {
+        let mut sregs = self.system_registers()?;
+        boot::set_system_registers(&mut sregs);
+        self.fd
+            .set_sregs(&sregs)
+            .map_err(HostError::kvm("set the system registers"))?;
+        self.fd
+            .set_regs(&boot::registers(entry))
+            .map_err(HostError::kvm("set the registers"))
     }
 
     /// Injects an external interrupt. The caller has seen that the vCPU is ready for it.
@@ -111,13 +115,13 @@ impl Vcpu {
         })
     }
 
-    fn general_registers(&self) -> Result<kvm_regs, HostError> {
+    pub(super) fn general_registers(&self) -> Result<kvm_regs, HostError> {
         self.fd
             .get_regs()
             .map_err(HostError::kvm("read the registers"))
     }
 
-    fn system_registers(&self) -> Result<kvm_sregs, HostError> {
+    pub(super) fn system_registers(&self) -> Result<kvm_sregs, HostError> {
         self.fd
             .get_sregs()
             .map_err(HostError::kvm("read the system registers"))

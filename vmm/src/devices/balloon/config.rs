@@ -1,5 +1,7 @@
 //! The configuration space (section 5.5.4).
 
+use serde::{Deserialize, Serialize};
+
 /// Bytes in it; the last two fields belong to features that are not offered, and are zero.
 const LEN: usize = 16;
 
@@ -7,7 +9,7 @@ const LEN: usize = 16;
 const ACTUAL: u64 = 4;
 
 /// What driver and device tell each other, in pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Config {
     /// Pages that the host wants to have.
     pub(super) num_pages: u32,

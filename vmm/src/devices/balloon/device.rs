@@ -30,7 +30,7 @@ pub(super) enum QueueRole {
 #[derive(Debug, Default)]
 pub struct Balloon {
     pub(super) config: Config,
-    features: u64,
+    pub(super) features: u64,
     pub(super) held: HeldPages,
     pub(super) stats: Stats,
     /// The chain with the last statistics; given back to ask for new ones.

@@ -44,8 +44,48 @@ impl<R: GuestMemoryRegion> RamRange<'_, R> {
             Some(_) => libc::MADV_REMOVE,
             None => libc::MADV_DONTNEED,
         };
-        advise(self.region, MemoryRegionAddress(offset), len, advice)
+        let offset = MemoryRegionAddress(offset);
+        match advise(self.region, offset, len, advice) {
+            // Memory that only shows a file, as that of a fork of a snapshot (madvise(2): EACCES), or of which
+            // a part no longer does (EINVAL): the file stays, and what covers it goes.
+            Err(error) if self.region.file_offset().is_some() && is_private(&error) => {
+                cover(self.region, offset, len)
+            }
+            result => result,
+        }
     }
+}
+
+fn is_private(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EACCES | libc::EINVAL))
+}
+
+/// Maps anonymous memory over a part of a region.
+fn cover<R: GuestMemoryRegion>(
+    region: &R,
+    offset: MemoryRegionAddress,
+    len: usize,
+) -> io::Result<()> {
+    let slice: GuestMemoryResult<_> = region.get_slice(offset, len);
+    let slice = slice.map_err(io::Error::other)?;
+    let guard = slice.ptr_guard_mut();
+    // SAFETY: the slice is a live part of the region's mapping, whole pages of it, which is replaced by a
+    // mapping of the same size and rights. As in `advise`, no Rust reference relies on its content.
+    let mapped = unsafe {
+        libc::mmap(
+            guard.as_ptr().cast(),
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED,
+            -1,
+            0,
+        )
+    };
+    if mapped == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    slice.bitmap().mark_dirty(0, len);
+    Ok(())
 }
 
 fn advise<R: GuestMemoryRegion>(
@@ -109,6 +149,34 @@ mod tests {
             let offset = ((page - 16) * PAGE_SIZE) as usize;
             assert_eq!(region.bitmap().dirty_at(offset), discarded);
         }
+    }
+
+    #[test]
+    fn private_memory_over_a_file_reads_zero_and_the_file_stays() {
+        let file = tempfile::tempfile().unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[5; 0x4000], 0).unwrap();
+        let region = vm_memory::mmap::MmapRegionBuilder::<()>::new(0x4000)
+            .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
+            .with_mmap_flags(libc::MAP_PRIVATE)
+            .with_file_offset(FileOffset::new(file.try_clone().unwrap(), 0))
+            .build()
+            .unwrap();
+        let region = vm_memory::GuestRegionMmap::new(region, GuestAddress(0)).unwrap();
+        let ram = GuestMemoryMmap::from_regions(vec![region]).unwrap();
+        ram.write_slice(&[6; 0x1000], GuestAddress(0x1000)).unwrap();
+        // The second time a part of it shows the file no longer.
+        for pfns in [1..2, 1..3] {
+            for range in in_ram(&ram, pfns) {
+                range.discard().unwrap();
+            }
+        }
+        let mut bytes = [0; 0x4000];
+        ram.read_slice(&mut bytes, GuestAddress(0)).unwrap();
+        assert!(bytes[0x1000..0x3000].iter().all(|byte| *byte == 0));
+        assert!(bytes[..0x1000].iter().all(|byte| *byte == 5));
+        assert!(bytes[0x3000..].iter().all(|byte| *byte == 5));
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 0).unwrap();
+        assert_eq!(bytes, [5; 0x4000]);
     }
 
     #[test]

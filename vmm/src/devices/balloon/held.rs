@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// A set of pfns, one bit each. It grows to the highest pfn that is put in, so the caller puts in
 /// only pfns that exist in RAM.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<u64>", into = "Vec<u64>")]
 pub(super) struct HeldPages {
     words: Vec<u64>,
     count: u64,
@@ -56,6 +59,19 @@ impl HeldPages {
     pub(super) fn clear(&mut self) {
         self.words.clear();
         self.count = 0;
+    }
+}
+
+impl From<Vec<u64>> for HeldPages {
+    fn from(words: Vec<u64>) -> Self {
+        let count = words.iter().map(|word| u64::from(word.count_ones())).sum();
+        Self { words, count }
+    }
+}
+
+impl From<HeldPages> for Vec<u64> {
+    fn from(held: HeldPages) -> Self {
+        held.words
     }
 }
 

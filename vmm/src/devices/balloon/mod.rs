@@ -13,6 +13,7 @@ mod device;
 mod discard;
 mod held;
 mod ranges;
+mod state;
 pub mod stats;
 
 #[cfg(test)]
@@ -20,10 +21,11 @@ mod tests;
 
 pub use control::BalloonDevice;
 pub use device::Balloon;
+pub use state::BalloonState;
 pub use stats::{StatTag, Stats};
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// VIRTIO_BALLOON_F_STATS_VQ (section 5.5.3).
 pub const FEATURE_STATS_VQ: u64 = 1 << 1;
@@ -45,7 +47,7 @@ pub const QUEUE_SIZE: u16 = 128;
 pub const MAX_PFNS_PER_CHAIN: usize = 4096;
 
 /// What the balloon has done since it was made. A driver's reset does not clear it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counters {
     /// Pages that entered the balloon.
     pub inflated_pages: u64,

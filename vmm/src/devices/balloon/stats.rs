@@ -121,6 +121,22 @@ impl Stats {
         self.0.is_empty()
     }
 
+    /// Numbers of the tags and their values, by name.
+    pub(super) fn entries(&self) -> Vec<(u16, u64)> {
+        let number = |name| StatTag::ALL.into_iter().find(|tag| tag.name() == name);
+        self.iter()
+            .filter_map(|(name, value)| Some((number(name)? as u16, value)))
+            .collect()
+    }
+
+    /// From such entries; a number without a tag is ignored.
+    pub(super) fn from_entries(entries: &[(u16, u64)]) -> Self {
+        let known = entries
+            .iter()
+            .filter_map(|(number, value)| Some((StatTag::from_u16(*number)?.name(), *value)));
+        Self(known.collect())
+    }
+
     /// Takes one buffer over. An incomplete entry at the end is ignored.
     pub(super) fn update(&mut self, buffer: &[u8], counters: &mut Counters) {
         let (entries, _rest) = buffer.as_chunks::<ENTRY_LEN>();

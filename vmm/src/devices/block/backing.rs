@@ -5,16 +5,32 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
+use super::layers::{Frozen, Layers};
 use super::{BLOCK_SIZE, BackingError, MAX_SIZE, SECTOR_SIZE};
+use crate::devices::lock;
 
 /// Sectors in a file of the host. Which of them exist on the host is the host's affair: those never
 /// written read as zeros.
+///
+/// From the first snapshot on the file is only read, and what is written is kept in memory.
 #[derive(Debug)]
 pub struct Backing {
-    file: File,
+    file: Arc<File>,
     size: u64,
     read_only: bool,
+    /// What was written since the first snapshot; none before.
+    layers: Mutex<Option<Layers>>,
+}
+
+/// The sectors of a disk at a snapshot, which other disks can stand on.
+#[derive(Clone, Debug)]
+pub struct Sectors {
+    file: Arc<File>,
+    size: u64,
+    read_only: bool,
+    frozen: Frozen,
 }
 
 impl Backing {
@@ -30,9 +46,10 @@ impl Backing {
         let file = memfd().map_err(memory)?;
         file.set_len(size).map_err(memory)?;
         Ok(Self {
-            file,
+            file: file.into(),
             size,
             read_only: false,
+            layers: Mutex::default(),
         })
     }
 
@@ -71,19 +88,47 @@ impl Backing {
             return Err(BackingError::FileSize { path: name(), size });
         }
         Ok(Self {
-            file,
+            file: file.into(),
             size,
             read_only,
+            layers: Mutex::default(),
         })
+    }
+
+    /// A disk with the sectors of a snapshot, apart from all others that stand on them.
+    pub(crate) fn on(sectors: &Sectors) -> Self {
+        Self {
+            file: sectors.file.clone(),
+            size: sectors.size,
+            read_only: sectors.read_only,
+            layers: Mutex::new(Some(Layers::above(sectors.frozen.clone()))),
+        }
+    }
+
+    /// The sectors as they are now. What is written from here on is kept apart from them.
+    pub(super) fn freeze(&self) -> Sectors {
+        Sectors {
+            file: self.file.clone(),
+            size: self.size,
+            read_only: self.read_only,
+            frozen: lock(&self.layers).get_or_insert_default().freeze(),
+        }
+    }
+
+    /// Makes the sectors those of a snapshot.
+    pub(super) fn restore(&mut self, sectors: &Sectors) {
+        *self = Self::on(sectors);
     }
 
     /// Another handle to the same sectors.
     #[cfg(test)]
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self {
-            file: self.file.try_clone()?,
-            ..*self
-        })
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            file: self.file.clone(),
+            size: self.size,
+            read_only: self.read_only,
+            layers: Mutex::default(),
+        }
     }
 
     /// Reads from a byte on.
@@ -91,7 +136,10 @@ impl Backing {
     /// # Errors
     /// The host's; beyond the end as well.
     pub fn read_at(&self, at: u64, bytes: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(bytes, at)
+        match &*lock(&self.layers) {
+            None => self.file.read_exact_at(bytes, at),
+            Some(layers) => self.read_above(layers, at, bytes),
+        }
     }
 
     /// Writes from a byte on, within the disk.
@@ -103,7 +151,37 @@ impl Backing {
         if end.is_none_or(|end| end > self.size) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.file.write_all_at(bytes, at)
+        match &mut *lock(&self.layers) {
+            None => self.file.write_all_at(bytes, at),
+            Some(layers) => self.write_above(layers, at, bytes),
+        }
+    }
+
+    /// Reads the parts that are in a layer from there, and the others from the file.
+    fn read_above(&self, layers: &Layers, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        for (number, within, bytes) in blocks(at, bytes) {
+            match layers.get(number) {
+                Some(block) => bytes.copy_from_slice(&block[within..][..bytes.len()]),
+                None => {
+                    let at = number * BLOCK_SIZE + within as u64;
+                    self.file.read_exact_at(bytes, at)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_above(&self, layers: &mut Layers, mut at: u64, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let number = at / BLOCK_SIZE;
+            let within = (at % BLOCK_SIZE) as usize;
+            let (now, later) = bytes.split_at(bytes.len().min(BLOCK_SIZE as usize - within));
+            let below = |block: &mut [u8]| self.file.read_exact_at(block, number * BLOCK_SIZE);
+            layers.get_mut(number, below)?[within..][..now.len()].copy_from_slice(now);
+            at += now.len() as u64;
+            bytes = later;
+        }
+        Ok(())
     }
 
     /// Bytes of the disk.
@@ -125,16 +203,32 @@ impl Backing {
     }
 
     pub(super) fn read(&self, sector: u64, bytes: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(bytes, sector * SECTOR_SIZE)
+        self.read_at(sector * SECTOR_SIZE, bytes)
     }
 
     pub(super) fn write(&self, sector: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, sector * SECTOR_SIZE)
+        self.write_at(sector * SECTOR_SIZE, bytes)
     }
 
     pub(super) fn flush(&self) -> io::Result<()> {
-        self.file.sync_data()
+        match &*lock(&self.layers) {
+            None => self.file.sync_data(),
+            // What is in memory is as safe there as it will ever be.
+            Some(_) => Ok(()),
+        }
     }
+}
+
+/// Cuts bytes of a disk at the ends of its blocks: the block's number, where in it they begin, the bytes.
+fn blocks(at: u64, bytes: &mut [u8]) -> impl Iterator<Item = (u64, usize, &mut [u8])> {
+    let first = (BLOCK_SIZE - at % BLOCK_SIZE) as usize;
+    let (head, tail) = bytes.split_at_mut(first.min(bytes.len()));
+    let rest = tail.chunks_mut(BLOCK_SIZE as usize);
+    let parts = std::iter::once(head).chain(rest).zip(at / BLOCK_SIZE..);
+    parts.enumerate().map(move |(index, (bytes, number))| {
+        let within = if index == 0 { at % BLOCK_SIZE } else { 0 };
+        (number, within as usize, bytes)
+    })
 }
 
 fn is_disk_size(size: u64) -> bool {
@@ -170,6 +264,39 @@ mod tests {
         assert_eq!(bytes, [9; 512]);
         let taken = backing.file.metadata().unwrap().blocks() * 512;
         assert!(taken <= 4 << 20, "{taken} bytes for one sector");
+    }
+
+    #[test]
+    fn what_is_written_after_a_snapshot_is_apart_from_it_and_from_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("disk");
+        fs::write(&path, vec![3; 3 * BLOCK_SIZE as usize]).unwrap();
+        let mut disk = Backing::open(&path, false).unwrap();
+        disk.write_at(5000, &[4; 10]).unwrap();
+        let snapshot = disk.freeze();
+        let other = Backing::on(&snapshot);
+        // Over the end of a block, from within one.
+        disk.write_at(4000, &[5; 200]).unwrap();
+        other.write_at(8192, &[6; 4096]).unwrap();
+        let read = |disk: &Backing| {
+            let mut bytes = vec![0; 3 * BLOCK_SIZE as usize];
+            disk.read_at(0, &mut bytes).unwrap();
+            bytes
+        };
+        let mut expected = vec![3; 3 * BLOCK_SIZE as usize];
+        expected[5000..5010].fill(4);
+        let at_snapshot = expected.clone();
+        let mut of_other = expected.clone();
+        expected[4000..4200].fill(5);
+        of_other[8192..].fill(6);
+        assert!(read(&disk) == expected && read(&other) == of_other);
+        let mut part = [0; 300];
+        disk.read_at(3990, &mut part).unwrap();
+        assert_eq!(part, expected[3990..4290]);
+        disk.restore(&snapshot);
+        assert!(read(&disk) == at_snapshot && fs::read(&path).unwrap() == at_snapshot);
+        assert!(disk.write_at(3 * BLOCK_SIZE, &[1]).is_err());
+        assert!(disk.read_at(3 * BLOCK_SIZE, &mut [1]).is_err());
     }
 
     #[test]

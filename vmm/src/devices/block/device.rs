@@ -27,7 +27,7 @@ pub struct Block {
     pub(super) backing: Backing,
     /// What a driver reads as the disk's serial number.
     id: &'static str,
-    features: u64,
+    pub(super) features: u64,
     pub(super) counters: Counters,
     /// Makes reads and writes fail.
     pub(super) injector: Injector,

@@ -4,7 +4,8 @@
 //! repeatable: a request is complete when the notification returns, and its interrupt is raised
 //! there and nowhere else.
 //!
-//! * [`backing`]: where the sectors are: anonymous sparse memory, or a file.
+//! * [`backing`]: where the sectors are: anonymous sparse memory, or a file. [`layers`]: what is
+//!   written after a snapshot.
 //! * `request`: a descriptor chain taken apart. It may be cut into buffers in any way.
 //! * `device`: what a request does. `config`: the configuration space.
 //!
@@ -17,7 +18,9 @@ mod config;
 mod control;
 mod device;
 mod error;
+pub mod layers;
 mod request;
+mod state;
 
 #[cfg(test)]
 mod tests;
@@ -26,9 +29,10 @@ pub use backing::Backing;
 pub use control::BlockDevice;
 pub use device::Block;
 pub use error::BackingError;
+pub use state::BlockState;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use virtio_bindings::bindings::virtio_blk::{
     VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX,
 };
@@ -65,7 +69,7 @@ pub const MAX_DATA: u64 = 4 << 20;
 pub const MAX_SIZE: u64 = 1 << 40;
 
 /// What a disk has done since it was made. A driver's reset does not clear it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counters {
     /// Reads that succeeded.
     pub reads: u64,

@@ -13,10 +13,10 @@ const MAX_LINE: usize = 1024;
 
 /// The tail of the console's output, and optionally a writer that gets all of it, line by line.
 pub struct ConsoleOutput {
-    tail: VecDeque<u8>,
+    pub(super) tail: VecDeque<u8>,
     capacity: usize,
-    written: u64,
-    has_line: bool,
+    pub(super) written: u64,
+    pub(super) has_line: bool,
     tee: Option<Tee>,
 }
 

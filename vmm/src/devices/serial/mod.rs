@@ -6,10 +6,12 @@
 
 mod capture;
 mod program;
+mod state;
 mod uart;
 
 pub use capture::{Capture, ConsoleOutput};
 pub use program::{OutputPort, ProgramOutput};
+pub use state::{ConsoleState, OutputState};
 
 use vm_superio::Serial;
 use vm_superio::serial::NoEvents;

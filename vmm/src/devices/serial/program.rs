@@ -14,9 +14,9 @@ use crate::devices::{Shared, lock, shared};
 
 /// What a program has written: the first bytes, and a writer that gets all of them as they come.
 pub struct ProgramOutput {
-    kept: Vec<u8>,
-    capacity: usize,
-    written: u64,
+    pub(super) kept: Vec<u8>,
+    pub(super) capacity: usize,
+    pub(super) written: u64,
     forward: Option<Box<dyn Write + Send>>,
 }
 
@@ -74,7 +74,7 @@ impl fmt::Debug for ProgramOutput {
 
 /// No interrupt line: who only transmits to a port that is always ready waits for nothing.
 #[derive(Debug)]
-struct NoLine;
+pub(super) struct NoLine;
 
 impl Trigger for NoLine {
     type E = Infallible;
@@ -86,8 +86,8 @@ impl Trigger for NoLine {
 
 /// The port. What is transmitted in one access stays together: `rep outsb` carries many bytes.
 pub struct OutputPort {
-    uart: Serial<NoLine, NoEvents, Vec<u8>>,
-    output: Shared<ProgramOutput>,
+    pub(super) uart: Serial<NoLine, NoEvents, Vec<u8>>,
+    pub(super) output: Shared<ProgramOutput>,
 }
 
 impl OutputPort {

@@ -5,16 +5,17 @@
 
 use std::sync::atomic::Ordering;
 
+use serde::{Deserialize, Serialize};
 use virtio_bindings::bindings::virtio_ring::VRING_AVAIL_F_NO_INTERRUPT;
 use virtio_queue::desc::split::Descriptor;
-use virtio_queue::{Queue, QueueOwnedT, QueueT};
+use virtio_queue::{Queue, QueueOwnedT, QueueState, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
 use super::Violation;
 
 /// The three parts of a queue, as a driver configures them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
     /// The descriptor table.
     Descriptors,
     /// The driver's ring.
@@ -26,7 +27,7 @@ pub(super) enum Part {
 impl Part {
     const ALL: [Self; 3] = [Self::Descriptors, Self::Avail, Self::Used];
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Descriptors => "descriptor table",
             Self::Avail => "available ring",
@@ -133,6 +134,31 @@ impl Chain {
     }
 }
 
+/// The part of a queue's state that virtio-queue keeps.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "QueueState")]
+struct RingState {
+    max_size: u16,
+    next_avail: u16,
+    next_used: u16,
+    event_idx_enabled: bool,
+    size: u16,
+    ready: bool,
+    desc_table: u64,
+    avail_ring: u64,
+    used_ring: u64,
+}
+
+/// What a queue is at a moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VirtqueueState {
+    #[serde(with = "RingState")]
+    ring: QueueState,
+    size: u32,
+    addresses: [u64; 3],
+    returned: bool,
+}
+
 /// One queue of a device.
 #[derive(Debug)]
 pub struct Virtqueue {
@@ -198,7 +224,6 @@ impl Virtqueue {
                 && (part != Part::Avail || address != 0)
                 && GuestMemoryBackend::check_range(ram, GuestAddress(address), part.len(size));
             if !usable {
-                let part = part.name();
                 return Err(Violation::QueueAddress { part, address });
             }
         }
@@ -222,6 +247,29 @@ impl Virtqueue {
     pub(super) fn disable(&mut self) {
         self.queue.reset();
         self.returned = false;
+    }
+
+    pub(super) fn state(&self) -> VirtqueueState {
+        VirtqueueState {
+            ring: self.queue.state(),
+            size: self.size,
+            addresses: self.addresses,
+            returned: self.returned,
+        }
+    }
+
+    /// False, and nothing changed, if no driver can bring a queue of this device to that state. Its rings
+    /// are looked at as those that a driver gave: wherever they are, nothing outside RAM is reached.
+    pub(super) fn restore(&mut self, state: &VirtqueueState) -> bool {
+        let fits = state.ring.max_size == self.max_size() && state.ring.size <= self.max_size();
+        match Queue::try_from(state.ring) {
+            Ok(queue) if fits => self.queue = queue,
+            _ => return false,
+        }
+        self.size = state.size;
+        self.addresses = state.addresses;
+        self.returned = state.returned;
+        true
     }
 
     pub(super) fn reset(&mut self) {
@@ -276,7 +324,7 @@ impl Virtqueue {
         self.queue
             .add_used(ram, head, len)
             .map_err(|_| Violation::QueueAddress {
-                part: Part::Used.name(),
+                part: Part::Used,
                 address: self.queue.used_ring(),
             })?;
         self.returned = true;

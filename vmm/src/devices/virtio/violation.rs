@@ -1,10 +1,13 @@
 //! What a driver can do wrong.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use super::queue::Part;
 
 /// A driver broke the rules of the standard. The device stops (DEVICE_NEEDS_RESET) until the
 /// driver resets it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 pub enum Violation {
     /// A register was accessed other than with four aligned bytes (section 4.2.2.2).
     #[error("register {offset:#x} was accessed with {width} bytes; registers take 4, aligned")]
@@ -48,10 +51,10 @@ pub enum Violation {
         max: u16,
     },
     /// A part of the queue is misaligned or not in RAM.
-    #[error("the {part} at {address:#x} is misaligned or not in RAM")]
+    #[error("the {} at {address:#x} is misaligned or not in RAM", part.name())]
     QueueAddress {
         /// Which part.
-        part: &'static str,
+        part: Part,
         /// Its guest physical address.
         address: u64,
     },

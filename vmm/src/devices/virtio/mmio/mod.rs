@@ -15,8 +15,11 @@
 //! device does nothing more until it is reset (section 2.1.2).
 
 mod registers;
+mod state;
 #[cfg(test)]
 mod tests;
+
+pub use state::VirtioMmioState;
 
 use std::fmt;
 use std::sync::Arc;

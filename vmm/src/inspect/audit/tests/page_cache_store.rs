@@ -71,7 +71,7 @@ fn a_clean_page_that_is_not_what_the_disk_has_is_found() {
     disk.write_at(block * PAGE_SIZE, &[7; PAGE]).unwrap();
     let stores = STORES.get_or_init(|| {
         [0, block].map(|first| Store {
-            disk: disk.try_clone().unwrap(),
+            disk: disk.share(),
             first,
         })
     });

@@ -1,0 +1,273 @@
+//! Makes memory what it was at a snapshot.
+//!
+//! KVM's dirty log says which pages the guest stored to, the [`WriteLog`](super::super::memory) which this
+//! process did. Where memory was not logged, or was another snapshot's, it is replaced as a whole.
+//!
+//! # What the CPU may have cached
+//!
+//! Going back changes page tables behind the guest's back. With nested paging, reading the dirty log
+//! flushes the TLB whenever the guest has stored to a page, and so whenever it can have changed a table;
+//! where that does not happen [`Restored::needs_flush`] asks for a flush. Without nested paging KVM keeps
+//! shadows of the guest's tables and brings them up to date only as the *guest* stores to them: there the
+//! memory slots are made anew, which drops all shadows.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES;
+use pagelab_abi::PAGE_SHIFT;
+use vm_memory::{GuestMemoryBackend, GuestMemoryRegion, GuestRegionMmap};
+
+use super::costs::Costs;
+use super::error::SnapshotError;
+use super::memory::{PAGE, SavedMemory, SavedRegion};
+use crate::machine::dirty_log::{self, ones};
+use crate::machine::host::{self, HostError};
+use crate::machine::machine::Machine;
+use crate::machine::memory::{self, WriteLog};
+
+/// How memory was made what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The pages that were stored to since.
+    DirtyPages,
+    /// All that the snapshot holds.
+    Whole,
+    /// The snapshot's file was mapped in place of what was there.
+    Mapped,
+}
+
+/// What a restore did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// How memory was made what it was.
+    pub method: Method,
+    /// Pages that were copied or zeroed.
+    pub pages: u64,
+    /// The CPU may still have translations by tables that are no more.
+    pub(super) needs_flush: bool,
+}
+
+/// Since which snapshot stores are noted.
+#[derive(Debug, Default)]
+pub(in crate::machine) struct Tracking {
+    /// Memory differs from this one's only by what was stored since.
+    since: Option<Arc<SavedMemory>>,
+    /// The file that the memory is mapped from; none if it is anonymous.
+    below: Option<Arc<SavedMemory>>,
+    /// KVM notes what the guest stores to since then.
+    logging: bool,
+    /// Pages that were taken out of KVM's log by others: region and page.
+    taken: RefCell<BTreeSet<(usize, u64)>>,
+    costs: Costs,
+}
+
+impl Tracking {
+    /// The memory that the machine was forked from.
+    pub(super) fn below(&self) -> Option<&SavedMemory> {
+        self.below.as_deref()
+    }
+
+    /// The machine's memory is mapped from that of a snapshot.
+    pub(super) fn stand_on(&mut self, memory: &Arc<SavedMemory>) {
+        self.below = Some(memory.clone());
+    }
+
+    /// Whether KVM's log is in use here.
+    pub(in crate::machine) fn is_logging(&self) -> bool {
+        self.logging
+    }
+
+    /// Keeps pages that someone else takes out of KVM's log.
+    pub(in crate::machine) fn keep(&self, region: usize, pages: impl Iterator<Item = u64>) {
+        let mut taken = self.taken.borrow_mut();
+        taken.extend(pages.map(|page| (region, page)));
+    }
+}
+
+impl Machine {
+    /// Notes from now on what is stored: memory is just what `memory` has.
+    pub(super) fn track(&mut self, memory: &Arc<SavedMemory>) -> Result<(), HostError> {
+        match self.tracking.logging {
+            // Forget what was noted before.
+            true => self.clear_log()?,
+            false => dirty_log::set_memory(self.vm(), self.memory(), KVM_MEM_LOG_DIRTY_PAGES)?,
+        }
+        self.start_noting(memory, true);
+        Ok(())
+    }
+
+    fn start_noting(&mut self, memory: &Arc<SavedMemory>, logging: bool) {
+        for region in self.memory().iter() {
+            write_log(region).start();
+        }
+        self.tracking.since = Some(memory.clone());
+        self.tracking.logging = logging;
+        self.tracking.taken.get_mut().clear();
+    }
+
+    fn clear_log(&self) -> Result<(), HostError> {
+        for (slot, region) in (0..).zip(self.memory().iter()) {
+            self.vm()
+                .get_dirty_log(slot, region.len() as usize)
+                .map_err(HostError::kvm("read which frames were stored to"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes memory that of a snapshot of a machine with the same memory.
+    pub(super) fn reset_memory(
+        &mut self,
+        memory: &Arc<SavedMemory>,
+    ) -> Result<Restored, SnapshotError> {
+        let same = |other: &Option<Arc<SavedMemory>>| {
+            other
+                .as_ref()
+                .is_some_and(|other| Arc::ptr_eq(other, memory))
+        };
+        let restored = if same(&self.tracking.since) && self.tracking.logging {
+            self.reset_dirty(memory)?
+        } else if self.tracking.below.is_none() || same(&self.tracking.below) {
+            self.reset_whole(memory)?
+        } else {
+            self.map_again(memory)?
+        };
+        let log = self.tracking.costs.log_next(memory.populated_pages());
+        self.log_again(log)?;
+        self.start_noting(memory, log);
+        Ok(restored)
+    }
+
+    /// Copies the pages that were stored to.
+    fn reset_dirty(&mut self, memory: &SavedMemory) -> Result<Restored, SnapshotError> {
+        let mut pages = 0;
+        let mut by_guest = 0;
+        for (slot, region) in (0..).zip(self.memory().iter()) {
+            let saved = &memory.regions()[slot as usize];
+            let log = self
+                .vm()
+                .get_dirty_log(slot, region.len() as usize)
+                .map_err(HostError::kvm("read which frames were stored to"))?;
+            for page in ones(&log) {
+                reset_page(region, memory, saved, page);
+                by_guest += 1;
+            }
+            // A page that the guest has stored to as well is copied twice: these are few.
+            let of_host = write_log(region).take();
+            pages += of_host.len() as u64;
+            for page in of_host {
+                reset_page(region, memory, saved, page);
+            }
+        }
+        for &(region, page) in &*self.tracking.taken.borrow() {
+            if let Some(mapped) = self.memory().iter().nth(region) {
+                reset_page(mapped, memory, &memory.regions()[region], page);
+                pages += 1;
+            }
+        }
+        pages += by_guest;
+        self.tracking.costs.dirtied(pages);
+        Ok(Restored {
+            method: Method::DirtyPages,
+            pages,
+            needs_flush: by_guest == 0,
+        })
+    }
+
+    /// Copies all pages that are not zero, and discards the others.
+    fn reset_whole(&mut self, memory: &SavedMemory) -> Result<Restored, SnapshotError> {
+        let start = Instant::now();
+        for (region, saved) in self.memory().iter().zip(memory.regions()) {
+            for page in ones(saved.populated()) {
+                reset_page(region, memory, saved, page);
+            }
+        }
+        let pages = memory.populated_pages();
+        let took = start.elapsed();
+        for (region, saved) in self.memory().iter().zip(memory.regions()) {
+            discard_zeros(region, saved).map_err(SnapshotError::Discard)?;
+        }
+        self.tracking.costs.copied(pages, took);
+        Ok(Restored {
+            method: Method::Whole,
+            pages,
+            needs_flush: true,
+        })
+    }
+
+    /// Maps the snapshot's file over memory that is another's.
+    fn map_again(&mut self, memory: &Arc<SavedMemory>) -> Result<Restored, SnapshotError> {
+        let file = memory.file()?;
+        for (region, saved) in self.memory().iter().zip(memory.regions()) {
+            memory::map_over(region, &file, saved.offset()).map_err(SnapshotError::Discard)?;
+        }
+        self.tracking.stand_on(memory);
+        Ok(Restored {
+            method: Method::Mapped,
+            pages: 0,
+            needs_flush: true,
+        })
+    }
+
+    /// Has KVM note the guest's stores from now on, or no longer, with nothing noted yet.
+    fn log_again(&self, log: bool) -> Result<(), HostError> {
+        let flags = if log { KVM_MEM_LOG_DIRTY_PAGES } else { 0 };
+        if !host::has_nested_paging() {
+            dirty_log::forget_memory(self.vm(), self.memory())?;
+            return dirty_log::set_memory(self.vm(), self.memory(), flags);
+        }
+        match (self.tracking.logging, log) {
+            (false, false) | (true, true) if self.tracking.since.is_some() => Ok(()),
+            _ => dirty_log::set_memory(self.vm(), self.memory(), flags),
+        }
+    }
+}
+
+fn write_log(region: &GuestRegionMmap<WriteLog>) -> &WriteLog {
+    vm_memory::MmapRegion::bitmap(region)
+}
+
+/// Makes one page what it was.
+fn reset_page(
+    region: &GuestRegionMmap<WriteLog>,
+    memory: &SavedMemory,
+    saved: &SavedRegion,
+    page: u64,
+) {
+    if page >= region.len() >> PAGE_SHIFT {
+        return;
+    }
+    // SAFETY: the page is inside the region, which is mapped for reading and writing; the vCPU and the
+    // devices stand still, and no Rust reference to guest memory exists. The source is another mapping.
+    unsafe {
+        let to = region.as_ptr().add(page as usize * PAGE);
+        match memory.page(saved, page) {
+            Some(from) => to.copy_from_nonoverlapping(from.as_ptr(), PAGE),
+            None => to.write_bytes(0, PAGE),
+        }
+    }
+}
+
+/// Gives the host all pages back that are zero in the snapshot. What is mapped below them is zero too.
+fn discard_zeros(region: &GuestRegionMmap<WriteLog>, saved: &SavedRegion) -> io::Result<()> {
+    let pages = region.len() >> PAGE_SHIFT;
+    let mut start = 0;
+    for end in ones(saved.populated()).chain([pages]) {
+        if start < end {
+            let len = (end - start) as usize * PAGE;
+            // SAFETY: the range is inside the region's mapping, and nobody refers to its content.
+            let result = unsafe {
+                let from = region.as_ptr().add(start as usize * PAGE);
+                libc::madvise(from.cast(), len, libc::MADV_DONTNEED)
+            };
+            if result != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        start = end + 1;
+    }
+    Ok(())
+}
