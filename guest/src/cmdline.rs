@@ -4,7 +4,10 @@
 use core::{fmt, ops::Range};
 use log::LevelFilter;
 use pagelab_abi::{
-    memcg::CMDLINE_MEMORY_MAX,
+    memcg::{
+        CMDLINE_MEMORY_HIGH, CMDLINE_MEMORY_MAX, CMDLINE_SWAP_MAX, CMDLINE_SWAPPINESS,
+        MAX_SWAPPINESS,
+    },
     platform::{
         CMDLINE_CPU, CMDLINE_DISK, CMDLINE_DOORBELL, CMDLINE_FAIL_PAGE_ALLOC, CMDLINE_FAILSLAB,
         CMDLINE_LOGLEVEL, CMDLINE_PRESSURE, CMDLINE_SEED, CMDLINE_SLAB_DEBUG, CMDLINE_SWAP,
@@ -52,6 +55,12 @@ pub(crate) struct Cmdline<'a> {
     pub(crate) seed: u64,
     /// Bytes that the program and its children may have.
     pub(crate) memory_max: Option<u64>,
+    /// Bytes above which they are slowed down.
+    pub(crate) memory_high: Option<u64>,
+    /// Bytes of swap that they may have.
+    pub(crate) swap_max: Option<u64>,
+    /// How much swap is preferred to pages of files, 0 to 200.
+    pub(crate) swappiness: Option<u32>,
     pub(crate) loglevel: LevelFilter,
     /// Letters of `slab_debug=`, if it is there.
     pub(crate) slab_debug: Option<&'a str>,
@@ -98,6 +107,9 @@ impl<'a> Cmdline<'a> {
             init: None,
             seed: 1,
             memory_max: None,
+            memory_high: None,
+            swap_max: None,
+            swappiness: None,
             loglevel: LevelFilter::Info,
             slab_debug: None,
             fail_page_alloc: None,
@@ -150,6 +162,20 @@ impl<'a> Cmdline<'a> {
             CMDLINE_MEMORY_MAX => {
                 let wanted = bad(CMDLINE_MEMORY_MAX, "a size");
                 self.memory_max = Some(size(value).ok_or(wanted)?);
+            }
+            CMDLINE_MEMORY_HIGH => {
+                let wanted = bad(CMDLINE_MEMORY_HIGH, "a size");
+                self.memory_high = Some(size(value).ok_or(wanted)?);
+            }
+            CMDLINE_SWAP_MAX => {
+                let wanted = bad(CMDLINE_SWAP_MAX, "a size");
+                self.swap_max = Some(size(value).ok_or(wanted)?);
+            }
+            CMDLINE_SWAPPINESS => {
+                let wanted = bad(CMDLINE_SWAPPINESS, "a number from 0 to 200");
+                let number = value.parse().ok();
+                let number = number.filter(|number| *number <= MAX_SWAPPINESS);
+                self.swappiness = Some(number.ok_or(wanted)?);
             }
             CMDLINE_SEED => {
                 self.seed = value
@@ -316,6 +342,9 @@ mod tests {
             ("zone_limits=1,2,3,4", "one to three sizes"),
             ("zone_limits=99999999999T", "one to three sizes"),
             ("seed=-1", "a decimal number"),
+            ("memory.high=much", "a size"),
+            ("memory.swap.max=", "a size"),
+            ("sysctl.vm.swappiness=201", "a number from 0 to 200"),
             ("fail_page_alloc=1,101,0,-1", "<interval>"),
             ("failslab=1,2,3", "<interval>"),
             (

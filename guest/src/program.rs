@@ -17,6 +17,7 @@ use core::{fmt, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
     PAGE_SIZE,
     errno::Errno,
+    memcg::NO_LIMIT,
     program::{ARGV_FILE, CMDLINE_INIT, ENVP_FILE},
     workload::Phase,
 };
@@ -98,13 +99,10 @@ fn run_in<'a>(tasks: &mut Tasks, cmdline: &Cmdline<'a>) -> Result<u32, Problem<'
     let argv = fs::file_of(archive, ARGV_FILE).ok_or(Problem::NoFile(ARGV_FILE))?;
     let envp = fs::file_of(archive, ENVP_FILE).unwrap_or(&[]);
     let ramfs = Ramfs::mount(archive).map_err(Problem::Ramfs)?;
-    let group = match cmdline.memory_max {
-        Some(max) => {
-            let created = mm().memory_group_create(max / PAGE_SIZE);
-            Some(created.ok_or(Problem::NoGroup)?)
-        }
-        None => None,
-    };
+    if let Some(swappiness) = cmdline.swappiness {
+        mm().set_swappiness(swappiness);
+    }
+    let group = group_for(cmdline)?;
     let mounted = match cmdline.disk {
         Some(_) => disk::mount(&ramfs).map_err(Problem::Disk),
         None => Ok(()),
@@ -122,6 +120,20 @@ fn run_in<'a>(tasks: &mut Tasks, cmdline: &Cmdline<'a>) -> Result<u32, Problem<'
     }
     disk::unmount(&ramfs);
     status
+}
+
+/// The memory group that the command line asks for.
+fn group_for<'a>(cmdline: &Cmdline<'a>) -> Result<Option<GroupId>, Problem<'a>> {
+    let limits = [cmdline.memory_max, cmdline.memory_high, cmdline.swap_max];
+    if limits == [None; 3] {
+        return Ok(None);
+    }
+    let [max, high, swap_max] =
+        limits.map(|bytes| bytes.map_or(NO_LIMIT, |bytes| bytes / PAGE_SIZE));
+    let group = mm().memory_group_create(max).ok_or(Problem::NoGroup)?;
+    mm().set_memory_high(group, high);
+    mm().set_swap_max(group, swap_max);
+    Ok(Some(group))
 }
 
 fn start(

@@ -117,8 +117,8 @@ pub struct SwapSlot {
     /// [`crate::page::Page::private`] of the page when it is not in the swap cache; of no meaning in
     /// a free slot.
     pub index: AtomicU32,
-    /// Zero.
-    pub reserved: u32,
+    /// Number of the memory group that it is charged to while it is in use.
+    pub group: AtomicU32,
 }
 
 const _: () = assert!(size_of::<SwapInfo>() == 128);

@@ -2,11 +2,12 @@
 //! (Linux: mm/vmscan.c, `try_to_free_pages`, `balance_pgdat`).
 //!
 //! What can be reclaimed are pages of programs and files (`vmscan`) and the objects that shrinkers
-//! know. The pages that per-CPU lists hold are given back before.
+//! know. For a memory group at its limit it is pages of its processes and files alone. The pages that per-CPU lists hold are given back before.
 
 use crate::{
     Mm, Order,
     machine::Machine,
+    memcg::GroupId,
     vmscan::{Reclaimer, ScanControl},
     zone::watermark::{SWAP_CLUSTER_MAX, is_above},
 };
@@ -27,6 +28,18 @@ pub(crate) const MAX_FAILURES: u32 = 16;
 
 /// First argument of the [`EventKind::Reclaim`] events of one who waits for others to free memory.
 pub const RECLAIM_WAIT: u64 = u32::MAX as u64;
+
+/// What a run of reclaim is for.
+struct Wanted {
+    /// How the memory is asked for.
+    gfp: Gfp,
+    /// Index of the highest zone whose pages are of use.
+    highest_zone: usize,
+    /// Who asks.
+    who: Reclaimer,
+    /// The memory group at its limit; none if all memory is short.
+    target: Option<GroupId>,
+}
 
 impl<M: Machine + 'static> Mm<M> {
     /// Whether this CPU is inside reclaim, so that an allocation must not start it again.
@@ -52,34 +65,70 @@ impl<M: Machine + 'static> Mm<M> {
     /// the pages that were freed.
     pub(crate) fn direct_reclaim(&self, gfp: Gfp) -> u32 {
         let highest_zone = self.request(gfp).zone.into();
-        self.reclaim(gfp, highest_zone, Reclaimer::Direct, |freed| {
-            freed >= u64::from(SWAP_CLUSTER_MAX)
-        })
+        let wanted = Wanted {
+            gfp,
+            highest_zone,
+            who: Reclaimer::Direct,
+            target: None,
+        };
+        self.reclaim(&wanted, |freed| freed >= u64::from(SWAP_CLUSTER_MAX))
+    }
+
+    /// Looks for pages of a memory group and of those in it, ever harder, until so many of them are free.
+    /// Returns the pages that were freed (Linux: `try_to_free_mem_cgroup_pages`).
+    pub(crate) fn reclaim_memory_group(&self, group: GroupId, gfp: Gfp, pages: u64) -> u64 {
+        let wanted = Wanted {
+            gfp,
+            highest_zone: self.nr_zones() - 1,
+            who: Reclaimer::Direct,
+            target: Some(group),
+        };
+        self.reclaim(&wanted, |freed| freed >= pages).into()
     }
 
     /// Shrinks lists of pages and asks the shrinkers, at rising priority, until `enough` says so of the
-    /// pages freed.
-    fn reclaim(
+    /// pages freed. What memory groups keep for hard times is touched only if there was nothing else.
+    fn reclaim(&self, wanted: &Wanted, enough: impl Fn(u64) -> bool) -> u32 {
+        let cpu = self.this_cpu();
+        cpu.reclaim_depth.store(1, Relaxed);
+        let (mut freed, skipped) = self.reclaim_round(wanted, false, &enough);
+        if freed == 0 && skipped {
+            (freed, _) = self.reclaim_round(wanted, true, &enough);
+        }
+        cpu.reclaim_depth.store(0, Relaxed);
+        if freed > 0 && wanted.target.is_none() {
+            self.state.kswapd_failures.store(0, Relaxed);
+        }
+        freed as u32
+    }
+
+    /// All priorities. Returns the pages freed, and whether a group was passed over for its `low`.
+    fn reclaim_round(
         &self,
-        gfp: Gfp,
-        highest_zone: usize,
-        who: Reclaimer,
-        enough: impl Fn(u64) -> bool,
-    ) -> u32 {
+        wanted: &Wanted,
+        even_low: bool,
+        enough: &impl Fn(u64) -> bool,
+    ) -> (u64, bool) {
         let cpu = self.this_cpu();
         let before = cpu.event(VmEvent::Pgfree).load(Relaxed);
-        cpu.reclaim_depth.store(1, Relaxed);
-        let mut freed = 0;
+        let (mut freed, mut skipped) = (0, false);
         for priority in (0..=DEF_PRIORITY).rev() {
             let mut sc = ScanControl {
-                highest_zone,
+                highest_zone: wanted.highest_zone,
                 priority,
-                nr_to_reclaim: self.nr_to_reclaim(who, highest_zone),
-                who,
+                nr_to_reclaim: self.nr_to_reclaim(wanted.who, wanted.highest_zone),
+                who: wanted.who,
+                target: wanted.target,
+                even_low,
+                low_skipped: false,
                 reclaimed: 0,
             };
             self.shrink_lruvecs(&mut sc);
-            self.shrink_slab(gfp, priority);
+            skipped |= sc.low_skipped;
+            // Slabs are no group's.
+            if wanted.target.is_none() {
+                self.shrink_slab(wanted.gfp, priority);
+            }
             // What was freed went into this CPU's lists.
             self.drain_local_pages();
             freed = cpu.event(VmEvent::Pgfree).load(Relaxed) - before;
@@ -87,11 +136,7 @@ impl<M: Machine + 'static> Mm<M> {
                 break;
             }
         }
-        cpu.reclaim_depth.store(0, Relaxed);
-        if freed > 0 {
-            self.state.kswapd_failures.store(0, Relaxed);
-        }
-        freed as u32
+        (freed, skipped)
     }
 
     /// Pages after which a run at one priority ends (Linux: `kswapd_shrink_node`).
@@ -145,12 +190,13 @@ impl<M: Machine + 'static> Mm<M> {
         if self.is_balanced(WMARK_HIGH) {
             return true;
         }
-        let freed = self.reclaim(
-            Gfp::KERNEL,
-            self.highest_unbalanced(),
-            Reclaimer::Kswapd,
-            |_| self.is_balanced(WMARK_HIGH),
-        );
+        let wanted = Wanted {
+            gfp: Gfp::KERNEL,
+            highest_zone: self.highest_unbalanced(),
+            who: Reclaimer::Kswapd,
+            target: None,
+        };
+        let freed = self.reclaim(&wanted, |_| self.is_balanced(WMARK_HIGH));
         if freed == 0 {
             let failures = state.kswapd_failures.load(Relaxed);
             state.kswapd_failures.store(failures + 1, Relaxed);

@@ -61,3 +61,36 @@ fn a_balloon_and_a_bad_device_lose_no_page_and_it_happens_again_alike() {
     assert_eq!(first["trace_hash"], second["trace_hash"]);
     assert_eq!(first["events"], second["events"]);
 }
+
+/// All the machine's memory is free but for what the group has, which is a quarter of what it needs.
+#[test]
+fn a_memory_group_reclaims_its_own_pages_before_anybody_dies() {
+    let options = ["--memory-max", "2M", "--memory-high", "1800K"];
+    let Some(report) = pressure(&options, "1200") else {
+        return;
+    };
+    let group = |key: &str| number(&report, &format!("/memory_groups/0/{key}"));
+    assert!(group("peak") <= 2 << 20, "{report:#}");
+    assert_eq!((group("oom_events"), group("oom_kills")), (0, 0));
+    assert!(
+        group("high_events") > 0 && group("pgsteal") > 1200,
+        "{report:#}"
+    );
+    assert!(group("swap_peak") > 3 << 20, "{report:#}");
+    assert!(number(&report, "/swap/guest/writes") > 1200);
+    // Nobody else was short of anything.
+    assert_eq!(number(&report, "/pressure/relief/allocstall"), 0);
+}
+
+#[test]
+fn a_group_whose_swap_is_limited_loses_its_process() {
+    let Some(folder) = programs(Build::Glibc) else {
+        return;
+    };
+    let options = [&TINY[..], &["--memory-max", "2M", "--swap-max", "1M"]].concat();
+    let report = guest(folder, &options, &["./pressure", "1200"]);
+    assert_eq!(report["verdict"], "held", "{report:#}");
+    let group = |key: &str| number(&report, &format!("/memory_groups/0/{key}"));
+    assert_eq!((group("oom_kills"), group("swap_peak")), (1, 1 << 20));
+    assert_eq!(report["oom"]["kills"][0]["reason"], "worst-of-group");
+}

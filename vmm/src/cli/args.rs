@@ -187,6 +187,18 @@ pub(super) struct RunArguments {
     /// memory group with a limit, as memory.max of a cgroup.
     #[arg(long, value_name = "SIZE", requires = "program")]
     pub(super) memory_max: Option<ByteSize>,
+    /// Memory above which the program and its children reclaim their own pages and are slowed down, as
+    /// memory.high of a cgroup.
+    #[arg(long, value_name = "SIZE", requires = "program")]
+    pub(super) memory_high: Option<ByteSize>,
+    /// Swap that the program and its children may have, as memory.swap.max of a cgroup.
+    #[arg(long, value_name = "SIZE", requires_all = ["program", "swap"])]
+    pub(super) swap_max: Option<ByteSize>,
+    /// How much reclaim prefers swap to pages of files: 0 (as long as there are any) to 200, as
+    /// /proc/sys/vm/swappiness; 60 if it is not given.
+    #[arg(long, value_name = "0..200", requires = "program",
+        value_parser = clap::value_parser!(u32).range(0..=200))]
+    pub(super) swappiness: Option<u32>,
     /// A static x86-64 Linux program and its arguments: the workload. Its output is pagelab's own,
     /// and so is its exit status if all audits hold.
     #[arg(last = true, value_name = "PROGRAM", conflicts_with = "workload")]

@@ -41,6 +41,12 @@ pub struct RunConfig {
     pub disk_out: Option<PathBuf>,
     /// What the program and its children may have, as a memory group; none for no limit.
     pub memory_max: Option<ByteSize>,
+    /// Above what they are slowed down and reclaimed from; none for no such limit.
+    pub memory_high: Option<ByteSize>,
+    /// What they may have in swap; none for no limit.
+    pub swap_max: Option<ByteSize>,
+    /// How much swap is preferred to pages of files, 0 to 200; none for the guest's 60.
+    pub swappiness: Option<u32>,
     /// Seed of everything random.
     pub seed: u64,
     /// Balloon pressure; none for what the workload brings along.
@@ -89,6 +95,9 @@ impl Default for RunConfig {
             disk: None,
             disk_out: None,
             memory_max: None,
+            memory_high: None,
+            swap_max: None,
+            swappiness: None,
             seed: 1,
             pressure: None,
             faults: Vec::new(),

@@ -14,8 +14,7 @@ use crate::{
     report::Verdict,
 };
 use pagelab_abi::{
-    fault::CallSite, memcg::CMDLINE_MEMORY_MAX, platform, program::CMDLINE_INIT, view::ViewKind,
-    workload::Workload,
+    fault::CallSite, memcg, platform, program::CMDLINE_INIT, view::ViewKind, workload::Workload,
 };
 use std::{
     collections::BTreeMap,
@@ -98,8 +97,15 @@ fn cmdline(config: &RunConfig) -> String {
         let thp = config.transparent_hugepage.name();
         words.push(format!("{}={thp}", platform::CMDLINE_TRANSPARENT_HUGEPAGE));
     }
-    if let Some(max) = config.memory_max {
-        words.push(format!("{CMDLINE_MEMORY_MAX}={}", max.0));
+    for (key, size) in [
+        (memcg::CMDLINE_MEMORY_MAX, config.memory_max),
+        (memcg::CMDLINE_MEMORY_HIGH, config.memory_high),
+        (memcg::CMDLINE_SWAP_MAX, config.swap_max),
+    ] {
+        words.extend(size.map(|size| format!("{key}={}", size.0)));
+    }
+    if let Some(swappiness) = config.swappiness {
+        words.push(format!("{}={swappiness}", memcg::CMDLINE_SWAPPINESS));
     }
     if let Some(letters) = &config.slab_debug {
         words.push(format!("{}={letters}", platform::CMDLINE_SLAB_DEBUG));

@@ -1,20 +1,31 @@
-//! Charging pages to groups of processes (Linux mm/memcontrol.c: `try_charge`, mm/page_counter.c). What
-//! a group is, is told in [`pagelab_abi::memcg`].
+//! Groups of processes whose memory is limited (Linux mm/memcontrol.c, mm/page_counter.c). What a group
+//! is, is told in [`pagelab_abi::memcg`].
 //!
-//! A page is charged to the group of the process that runs when it is allocated, and until it is
-//! freed. Above the limit a process of the group is killed; if none can be, the allocation fails.
+//! * this file: groups come and go, and which is below which. `charge`: pages. `swap`: swap slots.
+//! * `limits`: limits that change. `protect`: what is spared when others need memory. `stat`: what
+//!   a group has.
+//!
+//! A page is charged to the group of the process that runs when it is allocated, and to all groups that
+//! this one is part of, until it is freed. At the limit pages of the group are reclaimed; if that does
+//! not help a process of the group is killed; if none can be, the allocation fails.
 
+mod charge;
+mod limits;
+mod protect;
+mod stat;
+mod swap;
 #[cfg(test)]
 mod tests;
 
-use crate::{AllocError, Mm, Order, Pfn, machine::Machine, oom::OomControl};
-use core::sync::atomic::Ordering::Relaxed;
+use crate::{Mm, machine::Machine};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use pagelab_abi::{
-    gfp::Gfp,
     lru::MAX_MEMORY_GROUPS,
-    memcg::MemoryGroup,
-    page::{GROUP_MASK, GROUP_SHIFT, Page, memory_group_of},
+    memcg::{MemoryGroup, NO_LIMIT},
 };
+
+pub(crate) use protect::Protection;
+pub use stat::GroupStat;
 
 /// Number of a memory group, 1 to 15; the root is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,28 +47,55 @@ impl GroupId {
 }
 
 impl<M: Machine + 'static> Mm<M> {
-    /// Makes a group of processes that may have so many pages. None if there are too many groups:
-    /// one that is gone keeps its place until all its pages are.
+    /// Makes a group of processes that may have so many pages, in the root group.
+    /// As [`Self::memory_group_create_in`].
     pub fn memory_group_create(&self, max: u64) -> Option<GroupId> {
+        let group = self.memory_group_create_in(None)?;
+        self.memory_group(group).max.store(max, Relaxed);
+        Some(group)
+    }
+
+    /// Makes a group of processes without limits, in another one. None if there are too many groups:
+    /// one that is gone keeps its place until all its pages and swap slots are, and so does the one that
+    /// it was part of.
+    pub fn memory_group_create_in(&self, parent: Option<GroupId>) -> Option<GroupId> {
         let groups = &self.state.memory_groups;
-        let free =
-            |group: &MemoryGroup| group.online.load(Relaxed) == 0 && group.usage.load(Relaxed) == 0;
-        let number = 1 + groups[1..].iter().position(free)?;
+        let free = |number: &usize| {
+            let group = &groups[*number];
+            let counts = [&group.usage, &group.swap_usage];
+            group.online.load(Relaxed) == 0 && counts.iter().all(|count| count.load(Relaxed) == 0)
+        };
+        let number = (1..groups.len()).find(free)?;
         let group = &groups[number];
         for count in [
             &group.peak,
             &group.max_events,
             &group.oom_events,
             &group.oom_kills,
+            &group.high_events,
+            &group.low_events,
+            &group.swap_peak,
+            &group.swap_max_events,
+            &group.pgscan,
+            &group.pgsteal,
+            &group.low,
+            &group.min,
+            &group.excess,
+            &group.swap_excess,
         ] {
             count.store(0, Relaxed);
         }
-        group.max.store(max, Relaxed);
+        for limit in [&group.max, &group.high, &group.swap_max] {
+            limit.store(NO_LIMIT, Relaxed);
+        }
+        let parent = parent.map_or(0, GroupId::number);
+        group.parent.store(parent, Relaxed);
         group.online.store(1, Relaxed);
         GroupId::from_number(number as u32)
     }
 
-    /// Ends a group, which has no process any more. Its pages stay charged until they are freed.
+    /// Ends a group, which has no process and no group in it any more. Its pages stay charged until
+    /// they are freed.
     pub fn memory_group_remove(&self, group: GroupId) {
         self.memory_group(group).online.store(0, Relaxed);
     }
@@ -67,105 +105,54 @@ impl<M: Machine + 'static> Mm<M> {
         &self.state.memory_groups[group.0 as usize % MAX_MEMORY_GROUPS]
     }
 
+    /// A group, and those above it but the root.
+    pub(crate) fn memory_group_and_above(
+        &self,
+        group: Option<GroupId>,
+    ) -> impl Iterator<Item = GroupId> {
+        let above = |group: &GroupId| {
+            let parent = self.memory_group(*group).parent.load(Relaxed);
+            GroupId::from_number(parent)
+        };
+        // Each is younger than its parent, so the chain ends; the bound is for corrupt ones.
+        core::iter::successors(group, above).take(MAX_MEMORY_GROUPS)
+    }
+
+    /// Whether a group, by its number, is another one or part of it. All are part of the root.
+    pub(crate) fn is_in_memory_group(&self, number: u32, other: Option<GroupId>) -> bool {
+        other.is_none_or(|other| {
+            self.memory_group_and_above(GroupId::from_number(number))
+                .any(|group| group == other)
+        })
+    }
+
     /// Says to which group pages are charged from now on: that of the process that runs.
     pub fn set_current_memory_group(&self, group: Option<GroupId>) {
         let number = group.map_or(0, GroupId::number);
         self.state.current_memory_group.store(number, Relaxed);
     }
 
-    /// A page for a program or the page cache, charged to the group of the process that runs.
-    ///
-    /// # Errors
-    /// [`AllocError`]: the group's limit is one more reason for it.
-    #[inline(always)]
-    pub(crate) fn alloc_charged(&self, gfp: Gfp) -> Result<Pfn, AllocError> {
-        let number = self.state.current_memory_group.load(Relaxed);
-        match GroupId::from_number(number) {
-            None => self.alloc_page(gfp),
-            Some(group) => self.alloc_for(group, gfp),
+    /// Counts an event of a group, and of those above it.
+    fn count_group_event(&self, group: GroupId, event: fn(&MemoryGroup) -> &AtomicU64) {
+        self.add_group_events(group, event, 1);
+    }
+
+    fn add_group_events(&self, group: GroupId, event: fn(&MemoryGroup) -> &AtomicU64, count: u64) {
+        for group in self.memory_group_and_above(Some(group)) {
+            event(self.memory_group(group)).fetch_add(count, Relaxed);
         }
     }
 
-    #[inline(never)]
-    fn alloc_for(&self, group: GroupId, gfp: Gfp) -> Result<Pfn, AllocError> {
-        self.charge(group, gfp)?;
-        match self.alloc_pages(gfp, Order::ZERO) {
-            Ok(pfn) => {
-                let flags = &self.map.page(pfn.0).flags;
-                flags.fetch_or(group.0 << GROUP_SHIFT, Relaxed);
-                Ok(pfn)
-            }
-            Err(error) => {
-                self.memory_group(group).usage.fetch_sub(1, Relaxed);
-                Err(error)
-            }
+    /// Counts a process of a group that was killed.
+    pub(crate) fn count_group_oom_kill(&self, group: GroupId) {
+        self.count_group_event(group, |group| &group.oom_kills);
+    }
+
+    /// Counts pages of a group, by its number, that reclaim looked at, and those that it freed.
+    pub(crate) fn count_group_scan(&self, number: usize, scanned: u64, stolen: u64) {
+        if let Some(group) = GroupId::from_number(number as u32) {
+            self.add_group_events(group, |group| &group.pgscan, scanned);
+            self.add_group_events(group, |group| &group.pgsteal, stolen);
         }
-    }
-
-    /// Counts a page to come.
-    fn charge(&self, group: GroupId, gfp: Gfp) -> Result<(), AllocError> {
-        let counts = self.memory_group(group);
-        loop {
-            let usage = counts.usage.load(Relaxed);
-            if usage < counts.max.load(Relaxed) {
-                self.count_charge(group);
-                return Ok(());
-            }
-            counts.max_events.fetch_add(1, Relaxed);
-            let may_fail = gfp.contains(Gfp::NORETRY);
-            if !gfp.contains(Gfp::DIRECT_RECLAIM) || self.is_reclaiming() || may_fail {
-                return Err(AllocError::NoMemory);
-            }
-            counts.oom_events.fetch_add(1, Relaxed);
-            let control = OomControl {
-                gfp,
-                order: Order::ZERO,
-                memcg: Some(group),
-            };
-            if !self.machine.oom_kill(control) {
-                return Err(AllocError::NoMemory);
-            }
-        }
-    }
-
-    /// Whether so many pages more would stay below the limit of the process that runs.
-    pub(crate) fn may_charge(&self, pages: u64) -> bool {
-        let number = self.state.current_memory_group.load(Relaxed);
-        GroupId::from_number(number).is_none_or(|group| {
-            let counts = self.memory_group(group);
-            let usage = counts.usage.load(Relaxed);
-            usage.saturating_add(pages) <= counts.max.load(Relaxed)
-        })
-    }
-
-    /// Charges a page of a block, for all of which [`Self::may_charge`] has said yes.
-    pub(crate) fn charge_present(&self, pfn: Pfn) {
-        let number = self.state.current_memory_group.load(Relaxed);
-        let Some(group) = GroupId::from_number(number) else {
-            return;
-        };
-        self.count_charge(group);
-        let flags = &self.map.page(pfn.0).flags;
-        flags.fetch_or(group.0 << GROUP_SHIFT, Relaxed);
-    }
-
-    fn count_charge(&self, group: GroupId) {
-        let counts = self.memory_group(group);
-        let usage = counts.usage.load(Relaxed) + 1;
-        counts.usage.store(usage, Relaxed);
-        counts.peak.fetch_max(usage, Relaxed);
-    }
-
-    /// Takes the charge of a page back that is about to be freed, if it has one. Returns its flags
-    /// without it.
-    pub(crate) fn uncharge(&self, page: &Page) -> u32 {
-        let word = page.flags.load(Relaxed);
-        let Some(group) = GroupId::from_number(memory_group_of(word)) else {
-            return word;
-        };
-        let usage = &self.memory_group(group).usage;
-        usage.store(usage.load(Relaxed).saturating_sub(1), Relaxed);
-        page.flags.store(word & !GROUP_MASK, Relaxed);
-        word & !GROUP_MASK
     }
 }

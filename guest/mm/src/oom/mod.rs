@@ -79,7 +79,10 @@ impl<'a, M: Machine + 'static> Oom<'a, M> {
     /// Those among whom to choose: those of the group, if it is one that is at its limit.
     fn eligible(&self) -> impl Iterator<Item = Candidate> {
         let group = self.control.memcg;
-        let is_in = move |task: &Candidate| group.is_none() || task.group == group;
+        let is_in = move |task: &Candidate| {
+            let number = task.group.map_or(0, GroupId::number);
+            self.mm.is_in_memory_group(number, group)
+        };
         self.candidates().filter(is_in)
     }
 
@@ -110,8 +113,7 @@ impl<'a, M: Machine + 'static> Oom<'a, M> {
         let freed = unsafe { self.mm.oom_reap(victim.mm, in_use) };
         self.mm.count_event(VmEvent::OomKill, 1);
         if let Some(group) = victim.group {
-            let kills = &self.mm.memory_group(group).oom_kills;
-            kills.fetch_add(1, Relaxed);
+            self.mm.count_group_oom_kill(group);
         }
         self.mm
             .machine

@@ -4,7 +4,7 @@ use super::{Swap, SwapEntry, SwapError, slots::less};
 use crate::{Mm, Pfn, machine::Machine, memmap};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
-    page::{Page, PageFlags},
+    page::{Page, PageFlags, memory_group_of},
     swap::SwapSlot,
 };
 
@@ -73,6 +73,9 @@ impl<M: Machine + 'static> Mm<M> {
                 return false;
             };
             self.uncache(swap, slot);
+            if slot.map.load(Relaxed) == 0 {
+                self.uncharge_swap(slot.group.swap(0, Relaxed));
+            }
             match (slot.map.load(Relaxed), fate) {
                 (0, Fate::Free) => swap.release(entry.slot()),
                 (0, Fate::Bad) => swap.make_bad(slot),
@@ -89,8 +92,16 @@ impl<M: Machine + 'static> Mm<M> {
         if self.swap_cache_entry(pfn).is_some() {
             return Err(SwapError::Cached);
         }
+        let group = memory_group_of(self.map.page(pfn.0).flags.load(Relaxed));
         let _held = swap.lock(|| self.machine.relax());
-        let (number, slot) = swap.take().ok_or(SwapError::Full)?;
+        if !self.charge_swap(group) {
+            return Err(SwapError::Full);
+        }
+        let Some((number, slot)) = swap.take() else {
+            self.uncharge_swap(group);
+            return Err(SwapError::Full);
+        };
+        slot.group.store(group, Relaxed);
         let index = &self.map.page(pfn.0).private;
         slot.index.store(index.load(Relaxed), Relaxed);
         self.enter(swap, number, slot, pfn);

@@ -42,10 +42,14 @@ impl<M: Machine + 'static> Mm<M> {
         if let Some(pfn) = self.lookup_swap_cache(entry) {
             return Ok(pfn);
         }
-        self.swap()?.used(entry)?;
-        let pfn = self
-            .alloc_charged(Gfp::HIGHUSER_MOVABLE)
-            .map_err(SwapError::NoMemory)?;
+        // To whom it belonged, if there still is such a group (Linux: `mem_cgroup_swapin_charge_folio`).
+        let owner = self.swap()?.used(entry)?.group.load(Relaxed);
+        let allocated = if self.is_online(owner) {
+            self.alloc_charged_to(owner, Gfp::HIGHUSER_MOVABLE)
+        } else {
+            self.alloc_charged(Gfp::HIGHUSER_MOVABLE)
+        };
+        let pfn = allocated.map_err(SwapError::NoMemory)?;
         let read = || self.machine.swap_read(entry.slot(), pfn.0);
         if (0..READ_TRIES).all(|_| read().is_err()) {
             self.free_pages(pfn, Order::ZERO);

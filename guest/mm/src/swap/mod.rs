@@ -86,7 +86,7 @@ impl SwapEntry {
 pub enum SwapError {
     /// There is no swap device.
     NoSwap,
-    /// No slot is free.
+    /// No slot is free, or the page's memory group may not have another one.
     Full,
     /// The device failed, more than once.
     Io,

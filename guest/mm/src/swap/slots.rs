@@ -61,6 +61,7 @@ impl<M: Machine + 'static> Mm<M> {
                 return Ok(());
             }
             let cached = self.uncache(swap, slot);
+            self.uncharge_swap(slot.group.swap(0, Relaxed));
             swap.release(entry.slot());
             cached
         };

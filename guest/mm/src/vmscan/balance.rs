@@ -1,9 +1,18 @@
 //! Which lists are looked at, and how much of each (Linux: `get_scan_count`, `inactive_is_low`).
 
 use super::{ScanControl, is_anon_list};
-use crate::{Mm, lru::lru_size, machine::Machine};
+use crate::{
+    Mm,
+    lru::lru_size,
+    machine::Machine,
+    memcg::{GroupId, Protection},
+    zone::watermark::SWAP_CLUSTER_MAX,
+};
 use core::sync::atomic::Ordering::Relaxed;
-use pagelab_abi::lru::{LruList, Lruvec};
+use pagelab_abi::{
+    lru::{LruList, Lruvec, MAX_MEMORY_GROUPS},
+    memcg::MAX_SWAPPINESS,
+};
 
 /// The lists that can be reclaimed from, in the order of their numbers.
 pub(super) const EVICTABLE: [LruList; 4] = [
@@ -12,9 +21,6 @@ pub(super) const EVICTABLE: [LruList; 4] = [
     LruList::InactiveFile,
     LruList::ActiveFile,
 ];
-
-/// The largest swappiness, at which pages of files are only taken if nothing else is left.
-pub(crate) const MAX_SWAPPINESS: u32 = 200;
 
 /// Whether an inactive list is so short that active pages must follow: the larger the two are together,
 /// the smaller a share has to be inactive. `active` are the pages of the active list.
@@ -36,11 +42,46 @@ fn shares(swappiness: u32, cost: [u64; 2]) -> (u64, u64) {
     (anon, file)
 }
 
+/// How much of a list of so many pages is looked at if a part of the group is spared: the more it has
+/// beyond that, the more (Linux: `get_scan_count`, with `mem_cgroup_protection`).
+fn unprotected(size: u64, protection: Protection, even_low: bool) -> u64 {
+    let spared = if even_low {
+        protection.min
+    } else {
+        protection.min.max(protection.low)
+    };
+    if spared == 0 {
+        return size;
+    }
+    let usage = u128::from(protection.usage.max(spared)) + 1;
+    let part = u128::from(size) * u128::from(spared) / usage;
+    // It is no more than `size`.
+    let rest = size - part as u64;
+    rest.max(SWAP_CLUSTER_MAX.into()).min(size)
+}
+
 impl<M: Machine + 'static> Mm<M> {
+    /// How much swap is preferred to pages of files, 0 to 200.
+    pub fn swappiness(&self) -> u32 {
+        self.state.swappiness.load(Relaxed)
+    }
+
+    /// Sets it. More than [`MAX_SWAPPINESS`] counts as that.
+    pub fn set_swappiness(&self, swappiness: u32) {
+        let swappiness = swappiness.min(MAX_SWAPPINESS);
+        self.state.swappiness.store(swappiness, Relaxed);
+    }
+
     /// Pages of each of the lists that a run looks at.
-    pub(super) fn scan_count(&self, lruvec: &Lruvec, sc: &ScanControl) -> [u64; 4] {
+    pub(super) fn scan_count(
+        &self,
+        group: usize,
+        protection: Protection,
+        sc: &ScanControl,
+    ) -> [u64; 4] {
+        let lruvec = &self.state.lruvecs[group % MAX_MEMORY_GROUPS];
         let swappiness = self.state.swappiness.load(Relaxed);
-        let (anon, file) = if !self.may_swap() || swappiness == 0 && sc.priority > 0 {
+        let (anon, file) = if !self.may_swap(group as u32) || swappiness == 0 && sc.priority > 0 {
             (0, 1)
         } else if sc.priority == 0 && swappiness > 0 {
             // It is urgent: all of both.
@@ -57,7 +98,8 @@ impl<M: Machine + 'static> Mm<M> {
             (anon + file).max(1)
         };
         EVICTABLE.map(|list| {
-            let size = lru_size(lruvec, list, sc.highest_zone) >> sc.priority;
+            let size = lru_size(lruvec, list, sc.highest_zone);
+            let size = unprotected(size, protection, sc.even_low) >> sc.priority;
             let share = if is_anon_list(list) { anon } else { file };
             (size * share).div_ceil(whole).min(size)
         })
@@ -66,20 +108,27 @@ impl<M: Machine + 'static> Mm<M> {
     /// Whether there are pages of zones up to one that could be reclaimed sooner or later (Linux:
     /// `zone_reclaimable_pages`).
     pub(crate) fn has_evictable(&self, highest_zone: usize) -> bool {
-        let may_swap = self.may_swap();
-        EVICTABLE.into_iter().any(|list| {
-            let sizes = self.state.lruvecs.iter();
-            (may_swap || !is_anon_list(list))
-                && sizes
-                    .map(|lruvec| lru_size(lruvec, list, highest_zone))
-                    .sum::<u64>()
-                    > 0
+        self.has_evictable_in(None, highest_zone)
+    }
+
+    /// The same for a memory group and those in it.
+    pub(crate) fn group_has_evictable(&self, group: GroupId) -> bool {
+        self.has_evictable_in(Some(group), usize::MAX - 1)
+    }
+
+    fn has_evictable_in(&self, target: Option<GroupId>, highest_zone: usize) -> bool {
+        (0..).zip(&self.state.lruvecs).any(|(group, lruvec)| {
+            self.is_in_memory_group(group, target)
+                && EVICTABLE.into_iter().any(|list| {
+                    lru_size(lruvec, list, highest_zone) > 0
+                        && (!is_anon_list(list) || self.may_swap(group))
+                })
         })
     }
 
-    /// Whether a page can go to swap at all.
-    pub(super) fn may_swap(&self) -> bool {
-        self.swap_slots().1 > 0
+    /// Whether a page of a memory group, by its number, can go to swap at all.
+    pub(super) fn may_swap(&self, group: u32) -> bool {
+        self.swap_slots().1 > 0 && self.may_charge_swap(group)
     }
 
     /// Pages of a kind had to be written, or kept because they are in use (Linux: `lru_note_cost`).
@@ -101,7 +150,22 @@ impl<M: Machine + 'static> Mm<M> {
 
 #[cfg(test)]
 mod tests {
-    use super::{inactive_is_low, shares};
+    use super::{inactive_is_low, shares, unprotected};
+    use crate::memcg::Protection;
+
+    #[test]
+    fn what_is_protected_is_spared_in_proportion() {
+        let of = |min, low, usage| Protection { min, low, usage };
+        assert_eq!(unprotected(1000, of(0, 0, 2000), false), 1000);
+        // Half of the group is protected, so about half of each list is looked at.
+        assert_eq!(unprotected(1000, of(0, 1000, 1999), false), 500);
+        assert_eq!(unprotected(1000, of(0, 1000, 1999), true), 1000);
+        assert_eq!(unprotected(1000, of(1000, 0, 1999), true), 500);
+        // Never nothing, for the group is above it.
+        assert_eq!(unprotected(1000, of(0, 5000, 5001), false), 32);
+        assert_eq!(unprotected(7, of(0, 5000, 5001), false), 7);
+        assert_eq!(unprotected(u64::MAX, of(u64::MAX, 0, u64::MAX), false), 32);
+    }
 
     #[test]
     fn a_large_list_needs_a_smaller_inactive_share() {

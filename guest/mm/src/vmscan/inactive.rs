@@ -37,6 +37,7 @@ impl<M: Machine + 'static> Mm<M> {
         let shrunk = self.shrink_page_list(pages, false);
         self.count_event(sc.who.stolen(), shrunk.reclaimed);
         self.count_event(stolen, shrunk.reclaimed);
+        self.count_group_scan(scan.group, looked_at, shrunk.reclaimed);
         // A page that went to swap was written, and one that stays was looked at for nothing.
         let lruvec = &self.state.lruvecs[scan.group % self.state.lruvecs.len()];
         let written = if anon { shrunk.reclaimed } else { 0 };

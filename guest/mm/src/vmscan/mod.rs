@@ -21,6 +21,7 @@ mod inactive;
 mod pageout;
 mod shrink;
 
+use crate::memcg::GroupId;
 use pagelab_abi::{lru::LruList, vmstat::VmEvent};
 
 /// A run at one priority (Linux: `struct scan_control`).
@@ -34,6 +35,12 @@ pub(crate) struct ScanControl {
     pub(crate) nr_to_reclaim: u64,
     /// Who asks.
     pub(crate) who: Reclaimer,
+    /// The memory group whose pages are of use; none if all are (Linux: `target_mem_cgroup`).
+    pub(crate) target: Option<GroupId>,
+    /// Groups with no more than their `low` are looked at as well (Linux: `memcg_low_reclaim`).
+    pub(crate) even_low: bool,
+    /// One was passed over for that (Linux: `memcg_low_skipped`).
+    pub(crate) low_skipped: bool,
     /// Pages that were freed.
     pub(crate) reclaimed: u64,
 }

@@ -5,7 +5,7 @@ use crate::{Mm, Pfn, machine::Machine, page_cache::Pageout, swap::SwapError};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
     lru::is_swap_backed,
-    page::{MAPPING_LAZYFREE, PageFlags, is_anon},
+    page::{MAPPING_LAZYFREE, PageFlags, is_anon, memory_group_of},
     vma::VmFlags,
     vmstat::VmEvent,
 };
@@ -137,7 +137,8 @@ impl<M: Machine + 'static> Mm<M> {
     fn pageout_of_file(&self, pfn: Pfn) -> Outcome {
         let page = self.map.page(pfn.0);
         let mapping = page.mapping.load(Relaxed);
-        if is_swap_backed(mapping) && !self.may_swap() {
+        let group = memory_group_of(page.flags.load(Relaxed));
+        if is_swap_backed(mapping) && !self.may_swap(group) {
             return Outcome::Keep;
         }
         if page.mapcount.load(Relaxed) > 0 && !self.unmap_file_page(pfn) {

@@ -8,6 +8,7 @@ use crate::{
     Mm,
     lru::{LruScan, lru_size},
     machine::Machine,
+    memcg::Protection,
     zone::watermark::SWAP_CLUSTER_MAX,
 };
 use pagelab_abi::lru::{LruList, MAX_MEMORY_GROUPS};
@@ -16,17 +17,30 @@ use pagelab_abi::lru::{LruList, MAX_MEMORY_GROUPS};
 const BATCH: u64 = SWAP_CLUSTER_MAX as u64;
 
 impl<M: Machine + 'static> Mm<M> {
-    /// Reclaims from the lists of all memory groups.
+    /// Reclaims from the lists of all memory groups that are of use (Linux: `shrink_node_memcgs`).
     pub(crate) fn shrink_lruvecs(&self, sc: &mut ScanControl) {
         for group in 0..MAX_MEMORY_GROUPS {
-            self.shrink_lruvec(group, sc);
+            if !self.is_in_memory_group(group as u32, sc.target) {
+                continue;
+            }
+            let protection = self.protection(group, sc.target);
+            if protection.is_below_min() {
+                continue;
+            }
+            if protection.is_below_low() {
+                if !sc.even_low {
+                    sc.low_skipped = true;
+                    continue;
+                }
+                self.count_group_low(group);
+            }
+            self.shrink_lruvec(group, protection, sc);
         }
     }
 
     /// Reclaims from the lists of one memory group.
-    pub(crate) fn shrink_lruvec(&self, group: usize, sc: &mut ScanControl) {
-        let lruvec = &self.state.lruvecs[group % MAX_MEMORY_GROUPS];
-        let mut left = self.scan_count(lruvec, sc);
+    fn shrink_lruvec(&self, group: usize, protection: Protection, sc: &mut ScanControl) {
+        let mut left = self.scan_count(group, protection, sc);
         let enough = sc.reclaimed + sc.nr_to_reclaim;
         while left.iter().sum::<u64>() > 0 && sc.reclaimed < enough {
             for (list, left) in EVICTABLE.into_iter().zip(&mut left) {
@@ -39,7 +53,7 @@ impl<M: Machine + 'static> Mm<M> {
             }
         }
         // Even if nothing was taken of them, active pages must grow old.
-        if self.may_swap() && self.inactive_is_low(group, LruList::InactiveAnon, sc) {
+        if self.may_swap(group as u32) && self.inactive_is_low(group, LruList::InactiveAnon, sc) {
             let scan = self.scan_of(group, LruList::ActiveAnon, BATCH, sc);
             self.shrink_active_list(&scan);
         }

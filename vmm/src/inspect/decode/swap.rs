@@ -53,6 +53,8 @@ pub struct Slot {
     pub map: u32,
     /// The frame that has its page in the swap cache.
     pub cache: Option<u32>,
+    /// Number of the memory group that it is charged to.
+    pub group: u32,
 }
 
 impl Slot {
@@ -144,6 +146,7 @@ impl<'m> Swap<'m> {
                 number: cluster.number * SWAPFILE_CLUSTER + index,
                 map: slot.map.load(Relaxed),
                 cache: slot.cache.load(Relaxed).checked_sub(1),
+                group: slot.group.load(Relaxed),
             })
         };
         (0..cluster.len).map(read).collect()

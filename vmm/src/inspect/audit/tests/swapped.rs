@@ -4,6 +4,8 @@ use std::mem::offset_of;
 
 use pagelab_abi::{
     PAGE_SIZE,
+    memcg::MemoryGroup,
+    mm::MmState,
     mm_struct::{MmStruct, RssStat},
     mman::{MADV_PAGEOUT, MADV_WILLNEED},
     page_cache::{AddressSpace, RadixTreeNode, slot_of_swap, swap_of_slot},
@@ -137,6 +139,25 @@ fn an_entry_for_swap_in_the_wrong_place_is_found() {
     let shared = image.u64(flags) | VmFlags::SHARED.bits();
     image.write(flags, &shared.to_le_bytes());
     assert_finds(&image, "user-pages-in-areas", &words);
+}
+
+#[test]
+fn a_slot_that_is_charged_to_nobody_is_found() {
+    let (programs, _child) = programs();
+    let mut image = programs.image();
+    let state = image.snapshot().state_gpa + offset_of!(MmState, memory_groups) as u64;
+    let charged = state + 4 * size_of::<MemoryGroup>() as u64;
+    let field = charged + offset_of!(MemoryGroup, swap_usage) as u64;
+    image.change_u32(field, |_| 2);
+    let words = ["group 4 is charged 2 swap slots, and 0 have"];
+    assert_finds(&image, "memory-groups", &words);
+    image.change_u32(charged, |_| 1);
+    image.change_u32(charged + offset_of!(MemoryGroup, swap_max) as u64, |_| 1);
+    assert_finds(
+        &image,
+        "memory-groups",
+        &["2 swap slots, and its limit is 1"],
+    );
 }
 
 /// Shared memory of two pages, of which the second is in swap, mapped nowhere.

@@ -1,5 +1,7 @@
 //! Charges, limits, and what becomes of both.
 
+mod reclaim;
+
 use super::GroupId;
 use crate::{
     AllocError, Mm,
