@@ -6,10 +6,11 @@
 //!   its share of traps.
 //! * `clock`: what time it is: the event clock, and what nobody had to do.
 //! * `fork`, `exit`, `wait`: birth, death, and the parent's knowledge of it.
-//! * `fail`: its part in fault injection. `timer`: signals at a time.
+//! * `deadlock`: nobody can run any more. `fail`: its part in fault injection. `timer`: signals at a time.
 //! * `trap`: what is not a system call. `oom`: who dies for want of memory.
 
 mod clock;
+mod deadlock;
 mod exit;
 mod fail;
 mod fork;
@@ -31,7 +32,7 @@ use crate::{
 use core::sync::atomic::Ordering::Relaxed;
 use object::SharedPart;
 use pagelab_abi::task::{COMM_LEN, TaskState};
-use pagelab_mm::{memcg::GroupId, user_mm::UserMm};
+use pagelab_mm::{FileId, memcg::GroupId, user_mm::UserMm};
 
 pub(crate) use clock::{Clock, EPOCH_NS, SECOND};
 pub(crate) use exit::exited;
@@ -58,10 +59,12 @@ pub(crate) enum WaitFor {
     Poll(Option<u64>),
     /// A time, in nanoseconds of [`Clock::monotonic`].
     Time(u64),
-    /// A word of memory, by its address, and a time if there is one.
+    /// A word of memory, and a time if there is one.
     Futex {
-        /// The word's address.
-        address: u64,
+        /// The word.
+        key: FutexKey,
+        /// Which wakes it hears.
+        bitset: u32,
         /// When to give up.
         until: Option<u64>,
     },
@@ -69,6 +72,15 @@ pub(crate) enum WaitFor {
     Signal,
     /// A signal of a set, blocked or not, and a time if there is one.
     SignalOf(SigSet, Option<u64>),
+}
+
+/// What a word of memory is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FutexKey {
+    /// One of a process's own: where its [`Space`] is, and the address in it.
+    Private { mm: u64, address: u64 },
+    /// One that others may map: the file, and the byte in it.
+    Shared { file: FileId, offset: u64 },
 }
 
 /// A process.

@@ -1,6 +1,6 @@
 //! Who runs.
 
-use super::{Pid, Slot, Task, Tasks, WaitFor};
+use super::{FutexKey, Pid, Slot, Task, Tasks, WaitFor};
 use crate::{
     arch::user::{self, Trap},
     machine::kernel_pgd,
@@ -131,7 +131,7 @@ impl Tasks {
             }
             return;
         }
-        log::error!("every process waits for another: all are killed");
+        self.report_deadlock();
         for (_, task) in self.iter_mut() {
             signal::send_kill(task);
         }
@@ -160,19 +160,40 @@ impl Tasks {
         self.wake_if(|_, what| matches!(what, WaitFor::File | WaitFor::Poll(_)));
     }
 
-    /// Makes up to `count` tasks run that wait for a word of memory; says how many.
-    pub(crate) fn wake_futex(&mut self, word: u64, count: u32) -> u64 {
+    /// Makes up to `count` tasks run that wait for a word of memory and hear one of the bits of
+    /// `bitset`; says how many.
+    pub(crate) fn wake_futex(&mut self, word: FutexKey, count: u32, bitset: u32) -> u64 {
         let mut woken = 0;
-        for (_, task) in self.iter_mut() {
-            let waits =
-                matches!(task.waits_for, Some(WaitFor::Futex { address, .. }) if address == word);
-            if woken < u64::from(count) && waits && task.state() == TaskState::Interruptible {
+        for task in self.futex_waiters(word) {
+            let hears = matches!(task.waits_for, Some(WaitFor::Futex { bitset: of, .. }) if of & bitset != 0);
+            if woken < u64::from(count) && hears {
                 task.futex_woken = true;
                 task.wake();
                 woken += 1;
             }
         }
         woken
+    }
+
+    /// Has up to `count` tasks that wait for a word wait for another; says how many.
+    pub(crate) fn requeue_futex(&mut self, from: FutexKey, to: FutexKey, count: u32) -> u64 {
+        let mut moved = 0;
+        for task in self.futex_waiters(from).take(count as usize) {
+            if let Some(WaitFor::Futex { key, .. }) = &mut task.waits_for {
+                *key = to;
+                moved += 1;
+            }
+        }
+        moved
+    }
+
+    fn futex_waiters(&mut self, word: FutexKey) -> impl Iterator<Item = &mut Task> {
+        let waits = move |task: &Task| {
+            matches!(task.waits_for, Some(WaitFor::Futex { key, .. }) if key == word)
+                && task.state() == TaskState::Interruptible
+        };
+        self.iter_mut()
+            .filter_map(move |(_, task)| waits(task).then_some(task))
     }
 
     /// Makes the parent of a vfork child run, as it has its memory back.

@@ -10,6 +10,7 @@ alike! {
     an_abort_is_a_signal: ["./exit_status", "abort"],
     no_arguments_arrive: ["./arguments"],
     arguments_and_environment_arrive: ["./arguments", "one", "two words", "", "-x=1", "--"],
+    futexes_between_processes: ["./futexes"],
     exec: ["./exec"],
     scripts_name_who_runs_them: ["./scripts"],
     files_that_are_no_programs_are_refused: ["./bad_programs"],
@@ -40,4 +41,38 @@ fn what_cannot_be_loaded_is_refused_before_anything_is_lost() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn processes_that_wait_for_each_other_for_ever_are_named() {
+    for (argument, waiters) in [
+        (
+            "pipe",
+            "1 (deadlock) for a child, 2 (deadlock) for a pipe or a lock",
+        ),
+        ("futex", "1 (deadlock) at the futex 0x"),
+        ("stop", "1 (deadlock) for a child, 2 (deadlock) for SIGCONT"),
+        ("signal", "1 (deadlock) for a signal"),
+    ] {
+        let Some(folder) = programs(Build::Glibc) else {
+            return;
+        };
+        let report = guest(folder, &SMALL, &["./deadlock", argument]);
+        assert_eq!(report["verdict"], "deadlocked", "{}", report["reasons"]);
+        let reason = report["reasons"][0].as_str().unwrap();
+        assert!(reason.contains(waiters), "{reason}");
+        assert_eq!(report["program"]["stdout"], "begins\n");
+        assert_eq!(report["program"]["signal"], 9);
+        let audits = report["audits"].as_array().unwrap();
+        assert!(audits.iter().all(|audit| audit["outcome"] == "held"));
+    }
+    let Some(folder) = programs(Build::Glibc) else {
+        return;
+    };
+    let program = folder.join("deadlock");
+    let program = program.to_str().unwrap();
+    let ran = pagelab_tests::pagelab(&["run", "--memory", "64M", "--", program]);
+    assert_eq!(ran.status, Some(8), "{ran:?}");
+    assert!(ran.stderr.contains("DEADLOCKED"), "{ran:?}");
+    assert!(ran.stderr.contains("1 (deadlock) for a"), "{ran:?}");
 }

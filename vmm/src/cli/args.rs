@@ -41,7 +41,8 @@ Exit status:
   1 an audit or a check failed
   2 bad input, or a host that cannot run it
   3 the guest panicked     4 triple fault   5 emulation failure
-  6 the guest hung         7 the guest found its machine unfit";
+  6 the guest hung         7 the guest found its machine unfit
+  8 the program's processes wait for each other for ever";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

@@ -22,5 +22,6 @@ pub(super) fn of(report: &Report) -> ExitCode {
         Verdict::EmulationFailure => 5,
         Verdict::Hung => 6,
         Verdict::Unfit => 7,
+        Verdict::Deadlocked => 8,
     })
 }

@@ -328,6 +328,7 @@ impl<'a> Human<'a> {
             Verdict::EmulationFailure => "EMULATION FAILURE",
             Verdict::Hung => "HUNG",
             Verdict::Unfit => "UNFIT",
+            Verdict::Deadlocked => "DEADLOCKED",
         };
         writeln!(f)?;
         write!(

@@ -113,6 +113,8 @@ pub enum Verdict {
     Hung,
     /// The guest found its command line or memory unusable.
     Unfit,
+    /// Every process of the program waited for another, for ever, and all were killed.
+    Deadlocked,
 }
 
 /// The configuration of a run, as the command line takes it.

@@ -10,6 +10,7 @@
 mod actions;
 mod agenda;
 mod config;
+mod deadlock;
 mod ending;
 mod error;
 mod flip;

@@ -3,6 +3,7 @@
 use super::{
     RunConfig,
     actions::{self, Actions},
+    deadlock,
     ending::Ending,
     observe::Observer,
 };
@@ -38,6 +39,11 @@ pub(super) fn report(
         reasons.push("the guest did not say how the program ended".to_owned());
     }
     let (verdict, reasons) = judge(ending.verdict, reasons, &workload, &observer);
+    let (verdict, reasons) = match deadlock::reason(&root.program.deadlock) {
+        Some(reason) if verdict == Verdict::Held => (Verdict::Deadlocked, vec![reason]),
+        Some(reason) => (verdict, [reasons, vec![reason]].concat()),
+        None => (verdict, reasons),
+    };
     Report {
         format: FORMAT,
         verdict,

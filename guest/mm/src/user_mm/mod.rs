@@ -52,6 +52,7 @@ mod reap;
 mod remap;
 mod request;
 mod rmap;
+mod shared;
 mod signal;
 mod smaps;
 mod stack;
