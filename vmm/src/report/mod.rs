@@ -137,7 +137,7 @@ pub struct Config {
 }
 
 /// The end of boot.
-#[derive(Debug, Default, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct Boot {
     /// Events until the guest had written the first line on its console.
     pub first_line_events: u64,
@@ -239,7 +239,7 @@ pub struct Injector {
 }
 
 /// One audit at one moment.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Audit {
     /// When: `boot`, a phase's name, `event N` while a program runs, `stop` or `end`.
     pub moment: String,
@@ -249,7 +249,7 @@ pub struct Audit {
 }
 
 /// A text in a format of Linux's /proc, or another view of the guest.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct View {
     /// What it shows.
     pub name: &'static str,

@@ -2,7 +2,9 @@
 
 use super::StopAt;
 use crate::inspect::{image::ImageError, pagetable::PagingError};
-use crate::machine::{MachineError, call_sites::SiteError, host::HostError, root::RootError};
+use crate::machine::{
+    MachineError, SnapshotError, call_sites::SiteError, host::HostError, root::RootError,
+};
 use crate::store::StoreError;
 use thiserror::Error;
 
@@ -16,6 +18,17 @@ pub enum RunError {
     /// What is on the disk with files cannot be copied.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The machine could not be kept at a moment, or not be made what it was.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The guest did not come to the point at which experiments begin.
+    #[error(
+        "the guest did not come to the end of its boot: {0}; try `pagelab run` with the same flags"
+    )]
+    NotReady(String),
+    /// An experiment needs another machine than the one that was booted.
+    #[error("the experiment differs from the booted machine in {0}; boot one for it")]
+    OtherMachine(&'static str),
     /// KVM refused something.
     #[error(transparent)]
     Host(#[from] HostError),

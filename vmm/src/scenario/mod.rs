@@ -2,6 +2,7 @@
 //!
 //! * [`RunConfig`]: all that decides a run. `plan`: what it means for machine and guest.
 //! * `run`: the loop from doorbell to doorbell. `agenda`, `actions`: what the host does, and when.
+//! * [`ForkPoint`]: a booted guest, from which many runs go on; an [`Experimenter`] makes them.
 //! * `recorder`: what happens, for a trace.
 //! * `flip`: bits turned over. `turns`: how often a guest may ring. `observe`: what the host sees.
 //! * `summary`: the report. [`TransparentHugepage`]: the guest's huge pages. [`view`]: texts as in
@@ -13,6 +14,7 @@ mod config;
 mod deadlock;
 mod ending;
 mod error;
+mod experimenter;
 mod flip;
 mod observe;
 mod plan;
@@ -26,6 +28,7 @@ mod view;
 
 pub use config::{ConfigError, Cpu, Inspection, RunConfig, ZoneLimits, ZoneModel, slab_debug};
 pub use error::RunError;
+pub use experimenter::{Experimenter, ForkPoint};
 pub use run::{run, run_recorded};
 pub use stop::{StopAt, StopError};
 pub use thp::TransparentHugepage;

@@ -29,7 +29,7 @@ const MAX_VIEW: u32 = 1 << 20;
 const NO_ROOT: &str = "the guest has not named its root page";
 
 /// Everything seen so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Observer {
     inspect: Vec<Inspection>,
     /// Whether the workload is a program.
@@ -65,6 +65,14 @@ impl Observer {
             inspect,
             program: config.program.is_some(),
             ..Self::default()
+        }
+    }
+
+    /// What was seen so far, for a run that goes on with another configuration.
+    pub(super) fn for_run(&self, config: &RunConfig) -> Self {
+        Self {
+            inspect: Self::new(config).inspect,
+            ..self.clone()
         }
     }
 

@@ -11,6 +11,7 @@ use crate::{
         doctor::Backend,
     },
     pressure::PressureProfile,
+    program::Program,
     report::Verdict,
 };
 use pagelab_abi::{
@@ -66,6 +67,23 @@ pub(super) fn machine(config: &RunConfig) -> MachineConfig {
             && Backend::claimed() == Backend::InterpretedRing0,
         ..machine
     }
+}
+
+/// In what the machines of two runs differ, if they do.
+pub(super) fn machines_differ(one: &RunConfig, other: &RunConfig) -> Option<&'static str> {
+    let archive = |config: &RunConfig| config.program.as_ref().map(Program::archive);
+    [
+        ("memory", one.memory == other.memory),
+        ("its kernel", one.kernel == other.kernel),
+        ("its swap device", one.swap == other.swap),
+        ("its disk", one.disk == other.disk),
+        ("its program", archive(one) == archive(other)),
+        // Zones, workload, seed and the like.
+        ("its command line", cmdline(one) == cmdline(other)),
+        ("the CPU", one.cpu == other.cpu),
+    ]
+    .into_iter()
+    .find_map(|(what, same)| (!same).then_some(what))
 }
 
 /// Where a program's standard output and standard error go.

@@ -31,14 +31,14 @@ use std::{sync::atomic::Ordering::Relaxed, time::Instant};
 const FIRST_AUDIT: u64 = 64;
 
 /// A run in progress.
-struct Run<'a> {
+pub(super) struct Run<'a, 's> {
     config: &'a RunConfig,
-    machine: Machine,
+    machine: &'a mut Machine,
     agenda: Agenda,
     actions: Actions,
-    observer: Observer,
-    recorder: Recorder<'a>,
-    turns: Turns,
+    pub(super) observer: Observer,
+    recorder: Recorder<'s>,
+    pub(super) turns: Turns,
     /// What to do where the clock's condition is met.
     armed: Option<Action>,
     /// The last event at which system calls were counted, and their number.
@@ -63,62 +63,125 @@ pub fn run_recorded(config: &RunConfig, sink: &mut dyn Sink) -> Result<Report, R
     go(config, Recorder::new(sink))
 }
 
-fn go<'a>(config: &'a RunConfig, recorder: Recorder<'a>) -> Result<Report, RunError> {
+fn go(config: &RunConfig, recorder: Recorder<'_>) -> Result<Report, RunError> {
     let started = Instant::now();
     let actions = Actions::new(config)?;
-    let machine = Machine::new(plan::machine(config))?;
-    let mut run = Run {
-        config,
-        machine,
-        agenda: Agenda::default(),
-        actions,
-        observer: Observer::new(config),
-        recorder,
-        turns: Turns::default(),
-        armed: None,
-        calls_before: None,
-        started,
-    };
+    let mut machine = Machine::new(plan::machine(config))?;
+    let mut run = Run::new(config, &mut machine, actions, recorder, started);
     let ending = run.drive()?;
-    run.recorder.finish(&run.machine)?;
-    let total = run.started.elapsed();
-    if let Some(path) = &config.save {
-        observe::save(&run.machine, path)?;
-    }
-    if let Some(path) = &config.disk_out {
-        observe::copy_disk(&run.machine, path)?;
-    }
-    Ok(summary::report(
-        config,
-        &run.machine,
-        &run.actions,
-        run.observer,
-        ending,
-        total,
-    ))
+    run.report(ending)
 }
 
-impl Run<'_> {
+impl<'a, 's> Run<'a, 's> {
+    /// A run of a machine that has not come to the end of its boot.
+    pub(super) fn new(
+        config: &'a RunConfig,
+        machine: &'a mut Machine,
+        actions: Actions,
+        recorder: Recorder<'s>,
+        started: Instant,
+    ) -> Self {
+        Self {
+            config,
+            machine,
+            agenda: Agenda::default(),
+            actions,
+            observer: Observer::new(config),
+            recorder,
+            turns: Turns::default(),
+            armed: None,
+            calls_before: None,
+            started,
+        }
+    }
+
+    /// Saves what is to be kept of a run that is over, and reports it.
+    pub(super) fn report(mut self, ending: Ending) -> Result<Report, RunError> {
+        self.recorder.finish(self.machine)?;
+        let total = self.started.elapsed();
+        if let Some(path) = &self.config.save {
+            observe::save(self.machine, path)?;
+        }
+        if let Some(path) = &self.config.disk_out {
+            observe::copy_disk(self.machine, path)?;
+        }
+        Ok(summary::report(
+            self.config,
+            self.machine,
+            &self.actions,
+            self.observer,
+            ending,
+            total,
+        ))
+    }
+}
+
+impl Run<'_, '_> {
+    /// Boots the machine, to the moment from which what is done to it counts. An ending if it does not come
+    /// there.
+    pub(super) fn boot(&mut self) -> Result<Option<Ending>, RunError> {
+        loop {
+            match self.machine.run()? {
+                Stop::Doorbell(Doorbell::Ready) => {
+                    if let Err(reason) = self.turns.note(Doorbell::Ready) {
+                        return Ok(Some(Ending::because(Verdict::Violated, reason)));
+                    }
+                    self.see_ready();
+                    return Ok(None);
+                }
+                stop => {
+                    if let Some(ending) = self.at(stop)? {
+                        return Ok(Some(ending));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes on from the end of [`Self::boot`], here or in another machine, to the end of the run.
+    pub(super) fn go_on(&mut self) -> Result<Ending, RunError> {
+        let begun = self.begin().and_then(|()| self.act(false));
+        match of_root(begun)? {
+            Some(ending) => Ok(ending),
+            None => self.drive(),
+        }
+    }
+
+    fn see_ready(&mut self) {
+        let since_start = self.started.elapsed();
+        self.observer.at_ready(self.machine, since_start);
+    }
+
+    fn begin(&mut self) -> Result<(), RunError> {
+        self.recorder.start(self.machine)?;
+        self.schedule()
+    }
+
     /// Runs the machine to its end.
     fn drive(&mut self) -> Result<Ending, RunError> {
         loop {
-            let ended = match self.machine.run()? {
-                Stop::Doorbell(bell) => self.at_doorbell(bell)?,
-                Stop::Exit(code) => Some(self.at_exit(code)?),
-                Stop::UnknownExit(code) => Some(Ending::because(
-                    Verdict::Violated,
-                    format!("the guest ended with the unknown exit code {code:#x}"),
-                )),
-                Stop::Crash(crash) | Stop::Hung(crash) => Some(Ending::crash(*crash)),
-                Stop::Idle => Some(Ending::because(
-                    Verdict::Hung,
-                    "the guest waits for an interrupt that no device will raise",
-                )),
-            };
-            if let Some(ending) = ended {
+            let stop = self.machine.run()?;
+            if let Some(ending) = self.at(stop)? {
                 return Ok(ending);
             }
         }
+    }
+
+    /// Acts upon a stop.
+    fn at(&mut self, stop: Stop) -> Result<Option<Ending>, RunError> {
+        Ok(match stop {
+            Stop::Doorbell(bell) => self.at_doorbell(bell)?,
+            Stop::Exit(code) => Some(self.at_exit(code)?),
+            Stop::UnknownExit(code) => Some(Ending::because(
+                Verdict::Violated,
+                format!("the guest ended with the unknown exit code {code:#x}"),
+            )),
+            Stop::Crash(crash) | Stop::Hung(crash) => Some(Ending::crash(*crash)),
+            Stop::Idle => Some(Ending::because(
+                Verdict::Hung,
+                "the guest waits for an interrupt that no device will raise",
+            )),
+        })
     }
 
     /// Acts where the guest stands. A guest that names no root page that can be used, or rings too often, has
@@ -127,29 +190,21 @@ impl Run<'_> {
         if let Err(reason) = self.turns.note(bell) {
             return Ok(Some(Ending::because(Verdict::Violated, reason)));
         }
-        match self.serve(bell) {
-            Err(RunError::Root(error)) => {
-                let reason = format!("the guest rang the doorbell, but {error}");
-                Ok(Some(Ending::because(Verdict::Violated, reason)))
-            }
-            other => other,
-        }
+        of_root(self.serve(bell))
     }
 
     fn serve(&mut self, bell: Doorbell) -> Result<Option<Ending>, RunError> {
-        self.recorder.take(&self.machine)?;
+        self.recorder.take(self.machine)?;
         match bell {
             Doorbell::Ready => {
-                self.observer
-                    .at_ready(&self.machine, self.started.elapsed());
-                self.recorder.start(&self.machine)?;
-                self.schedule()?;
+                self.see_ready();
+                self.begin()?;
             }
             // Nothing is due: the guest would go on if nobody wanted its records.
             Doorbell::Log => return Ok(None),
             Doorbell::Phase => self.at_phase()?,
-            Doorbell::View => self.observer.at_view(&self.machine),
-            Doorbell::Done => self.observer.at_done(&self.machine),
+            Doorbell::View => self.observer.at_view(self.machine),
+            Doorbell::Done => self.observer.at_done(self.machine),
             Doorbell::Stop | Doorbell::Idle | Doorbell::Batch => {}
         }
         self.act(bell == Doorbell::Stop)
@@ -170,7 +225,7 @@ impl Run<'_> {
             && !plan::has_pressure_phase(&self.config.workload)
         {
             self.actions
-                .begin_pressure(&self.machine, &mut self.agenda, profile, now)?;
+                .begin_pressure(self.machine, &mut self.agenda, profile, now)?;
         }
         if self.config.program.is_some() {
             self.agenda
@@ -226,13 +281,13 @@ impl Run<'_> {
             return Ok(());
         };
         let now = root.clock.count.load(Relaxed);
-        self.observer.at_phase(&self.machine, phase);
+        self.observer.at_phase(self.machine, phase);
         match phase {
             Phase::Workload => {}
             Phase::Pressure => {
                 if let Some(profile) = plan::pressure(self.config) {
                     self.actions
-                        .begin_pressure(&self.machine, &mut self.agenda, &profile, now)?;
+                        .begin_pressure(self.machine, &mut self.agenda, &profile, now)?;
                 }
             }
             Phase::Faults => {
@@ -241,7 +296,7 @@ impl Run<'_> {
                 }
             }
             Phase::Teardown => {
-                self.actions.disarm_all(&self.machine)?;
+                self.actions.disarm_all(self.machine)?;
                 self.machine
                     .root_page()?
                     .set_views_wanted(plan::ALL_VIEWS)?;
@@ -260,7 +315,7 @@ impl Run<'_> {
         let is_met = stopped && root.clock.condition.kind.load(Relaxed) == 0;
         let met = self.armed.take_if(|_| is_met);
         if met == Some(Action::Since) || due.contains(&Action::Since) {
-            self.observer.at_since(&self.machine)?;
+            self.observer.at_since(self.machine)?;
             if let (Some(_), Some(stop @ StopAt::Nth { .. })) = (&met, self.config.stop_at) {
                 self.stop_at(stop, Action::End, now)?;
             }
@@ -271,14 +326,14 @@ impl Run<'_> {
                 .filter(|action| matches!(action, Action::Flip(_)))
             {
                 self.actions
-                    .carry_out(&self.machine, &mut self.agenda, flip, now)?;
+                    .carry_out(self.machine, &mut self.agenda, flip, now)?;
             }
             let by_call = met.is_some() && self.config.stop_at.is_some_and(StopAt::is_call);
             let moment = match is_call || by_call {
                 true => Moment::Between,
                 false => Moment::Anywhere,
             };
-            self.observer.at_stop(&self.machine, moment);
+            self.observer.at_stop(self.machine, moment);
             return Ok(Some(Ending {
                 stopped_at: Some(now),
                 ..Ending::held()
@@ -290,7 +345,7 @@ impl Run<'_> {
                 continue;
             }
             self.actions
-                .carry_out(&self.machine, &mut self.agenda, &action, now)?;
+                .carry_out(self.machine, &mut self.agenda, &action, now)?;
             self.tell(&action, now)?;
         }
         let page = self.machine.root_page()?;
@@ -308,7 +363,7 @@ impl Run<'_> {
     fn tell(&mut self, action: &Action, now: u64) -> Result<(), RunError> {
         let mark = match action {
             Action::Balloon(_) | Action::Sample | Action::PressureOver => {
-                let (requested, achieved) = self.actions.balloon(&self.machine);
+                let (requested, achieved) = self.actions.balloon(self.machine);
                 Mark::Balloon {
                     requested,
                     achieved,
@@ -336,7 +391,7 @@ impl Run<'_> {
             return Ok(());
         }
         let before = self.observer.audits.len();
-        self.observer.at_event(&self.machine, now);
+        self.observer.at_event(self.machine, now);
         let made = self.observer.audits.iter().skip(before);
         let violated = made.filter(|audit| !audit.result.held()).count();
         self.recorder.mark(now, &Mark::Audit { violated })?;
@@ -380,5 +435,16 @@ impl Run<'_> {
 
     fn now(&self) -> Result<u64, RunError> {
         Ok(self.machine.root_page()?.events()?)
+    }
+}
+
+/// A root page that cannot be used is the guest's end, and no error of the run.
+fn of_root(result: Result<Option<Ending>, RunError>) -> Result<Option<Ending>, RunError> {
+    match result {
+        Err(RunError::Root(error)) => {
+            let reason = format!("the guest rang the doorbell, but {error}");
+            Ok(Some(Ending::because(Verdict::Violated, reason)))
+        }
+        other => other,
     }
 }

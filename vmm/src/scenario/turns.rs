@@ -4,7 +4,7 @@
 use pagelab_abi::{platform::Doorbell, view::ViewKind};
 
 /// Bells that were rung, by kind.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Turns {
     ready: u32,
     phase: u32,

@@ -35,7 +35,7 @@ pub fn task_view(
 }
 
 /// What was found at the first of two moments.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Since {
     /// What the processes had.
     pub record: Record,
