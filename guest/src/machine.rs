@@ -123,6 +123,10 @@ impl Machine for Guest {
         backtrace::is_called_from(sites)
     }
 
+    fn candidate(&self) {
+        doorbell::ring(Doorbell::Candidate);
+    }
+
     fn out_of_memory(&self) -> u32 {
         crate::drivers::balloon::out_of_memory(crate::memory::mm())
     }

@@ -73,23 +73,25 @@ pub(crate) fn run(mm: &'static Memory, cmdline: &Cmdline<'_>) -> bool {
         .store(Phase::Workload as u32, Relaxed);
     let mut tasks = Tasks::new(cmdline.seed);
     let start = Inventory::of(mm);
-    match run_in(&mut tasks, cmdline) {
+    let started = match run_in(&mut tasks, cmdline) {
         Ok(status) => {
             let end = root::program();
             end.status.store(status, Relaxed);
             end.ended.store(1, Relaxed);
+            true
         }
         Err(problem) => {
             log::error!("{problem}");
-            return false;
+            root::program().not_started.store(1, Relaxed);
+            false
         }
-    }
+    };
     safe_point::pass();
     let end = Inventory::of(mm);
     if end != start {
         log::error!("leak: {start:?} at the start, {end:?} at the end");
     }
-    end == start
+    started && end == start
 }
 
 /// Returns the wait status of the program.

@@ -1,7 +1,11 @@
 //! The root page: the one structure that the host knows by its place.
 
 use crate::cmdline::Cmdline;
-use core::{cell::UnsafeCell, fmt, sync::atomic::Ordering::Relaxed};
+use core::{
+    cell::UnsafeCell,
+    fmt,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 use pagelab_abi::{
     access::AccessBatch,
     control::Control,
@@ -89,6 +93,11 @@ pub(crate) fn log() -> &'static EventLog {
 pub(crate) fn program() -> &'static ProgramEnd {
     // SAFETY: all atomics, never moved.
     unsafe { &(*ROOT.0.get()).program }
+}
+
+/// Counts one more.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
 }
 
 /// The place of the panic record.

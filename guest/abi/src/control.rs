@@ -1,6 +1,6 @@
 //! What the host writes into the guest while it stands at a doorbell.
 
-use crate::fault::{FaultAttr, FaultCaller};
+use crate::fault::{FaultAttr, FaultCaller, FaultCandidate};
 use core::sync::atomic::AtomicU32;
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
@@ -20,6 +20,8 @@ pub struct Control {
     pub failslab: FaultAttr,
     /// The process that allocates, which the guest notes here.
     pub caller: FaultCaller,
+    /// The candidate at which the guest stands, which it notes here while one of the two is observed.
+    pub candidate: FaultCandidate,
 }
 
 impl Control {
@@ -31,6 +33,7 @@ impl Control {
             fail_page_alloc: FaultAttr::new(),
             failslab: FaultAttr::new(),
             caller: FaultCaller::new(),
+            candidate: FaultCandidate::new(),
         }
     }
 }

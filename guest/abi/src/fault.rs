@@ -42,6 +42,8 @@ pub struct FaultAttr {
     /// Fail exactly the n-th candidate from now, counted from 1, regardless of the other knobs;
     /// 0 means not armed. Counted down, and 0 again when it has fired.
     pub nth: AtomicU64,
+    /// What `nth` becomes when it has fired, so that two of one run's candidates can fail.
+    pub then: AtomicU64,
     /// `failslab`: only the cache of this name, NUL-padded; all zero means any.
     pub cache: [u8; 24],
     /// Candidates seen.
@@ -57,8 +59,9 @@ pub struct FaultAttr {
     /// Only requests on behalf of processes whose `make-it-fail` is 1, unless this is 0 (Linux:
     /// `task-filter`).
     pub task_filter: AtomicU32,
-    /// Zero.
-    pub reserved: u32,
+    /// Not zero while the host wants to see each candidate: the guest describes it in
+    /// [`FaultCandidate`] and rings [`crate::platform::Doorbell::Candidate`].
+    pub observe: AtomicU32,
     /// Only requests on behalf of processes of this name, NUL-padded; all zero means any.
     pub comm: [u8; COMM_LEN],
     /// Only requests from within this code: one of the callers, up to [`STACKTRACE_DEPTH`], is in
@@ -85,6 +88,36 @@ pub struct FaultCaller {
     pub comm: [AtomicU8; COMM_LEN],
 }
 
+/// The candidate at which the guest stands while it rings [`crate::platform::Doorbell::Candidate`]. Written
+/// by the guest.
+#[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct FaultCandidate {
+    /// Its [`crate::gfp::Gfp`] flags.
+    pub gfp: AtomicU32,
+    /// Bytes asked for.
+    pub size: AtomicU32,
+    /// `failslab`: the cache's name, NUL-padded; all zero for a page allocation.
+    pub cache: [AtomicU8; 24],
+}
+
+impl FaultCandidate {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self {
+            gfp: AtomicU32::new(0),
+            size: AtomicU32::new(0),
+            cache: [const { AtomicU8::new(0) }; 24],
+        }
+    }
+}
+
+impl Default for FaultCandidate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl FaultAttr {
     /// Not armed.
     pub const fn new() -> Self {
@@ -96,6 +129,7 @@ impl FaultAttr {
             min_order: AtomicU32::new(0),
             gfp_filter: AtomicU32::new(0),
             nth: AtomicU64::new(0),
+            then: AtomicU64::new(0),
             cache: [0; 24],
             seen: AtomicU64::new(0),
             injected: AtomicU64::new(0),
@@ -103,7 +137,7 @@ impl FaultAttr {
             interval_left: AtomicU32::new(0),
             pid: AtomicU32::new(0),
             task_filter: AtomicU32::new(0),
-            reserved: 0,
+            observe: AtomicU32::new(0),
             comm: [0; COMM_LEN],
             require: [CallSite { start: 0, end: 0 }; MAX_CALL_SITES],
         }

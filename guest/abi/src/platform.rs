@@ -127,6 +127,9 @@ pub enum Doorbell {
     Batch = 7,
     /// The records of [`crate::root::Root::log`] are full.
     Log = 8,
+    /// A candidate for an injected failure, which stands in [`crate::fault::FaultCandidate`]. Within an operation of the
+    /// memory manager, and no event: the host may look, and nothing else.
+    Candidate = 9,
 }
 
 impl Doorbell {
@@ -141,6 +144,7 @@ impl Doorbell {
             6 => Self::Idle,
             7 => Self::Batch,
             8 => Self::Log,
+            9 => Self::Candidate,
             _ => return None,
         })
     }

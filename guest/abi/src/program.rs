@@ -39,6 +39,14 @@ pub struct ProgramEnd {
     pub ended: AtomicU32,
     /// Its status as wait4 gives it: exit status in bits 8 to 15, or signal in bits 0 to 6.
     pub status: AtomicU32,
+    /// Not zero if the kernel could not start it: an error reached the first program before it was one.
+    pub not_started: AtomicU32,
+    /// Zero.
+    pub reserved: u32,
+    /// System calls of all programs that ended with an error.
+    pub failed_calls: AtomicU64,
+    /// Signals that programs got for what they did: faults that nobody could handle, and other exceptions.
+    pub exceptions: AtomicU64,
     /// Who waited for what, if all processes waited for ever.
     pub deadlock: Deadlock,
 }
@@ -128,6 +136,10 @@ impl ProgramEnd {
         Self {
             ended: AtomicU32::new(0),
             status: AtomicU32::new(0),
+            not_started: AtomicU32::new(0),
+            reserved: 0,
+            failed_calls: AtomicU64::new(0),
+            exceptions: AtomicU64::new(0),
             deadlock: Deadlock::new(),
         }
     }

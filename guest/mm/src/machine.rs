@@ -87,6 +87,10 @@ pub trait Machine: Sync {
         false
     }
 
+    /// The host wants to see the candidate for an injected failure that stands in
+    /// [`Control::candidate`]. Nothing may have changed when this returns.
+    fn candidate(&self) {}
+
     /// Called when an allocation that may reclaim finds nothing (Linux: the OOM notifiers). Gives
     /// memory back, by [`crate::Mm::balloon_deflate`] for one, and says how many pages that was.
     fn out_of_memory(&self) -> u32 {

@@ -4,7 +4,10 @@ use super::{
     Info, LastTrap, SigSet,
     action::{Default, Disposition, default_of},
 };
-use crate::task::{Pid, Task, WaitFor};
+use crate::{
+    root,
+    task::{Pid, Task, WaitFor},
+};
 use linux_raw_sys::general as linux;
 use pagelab_abi::task::TaskState;
 
@@ -78,6 +81,7 @@ pub(crate) fn force_trap(
         error,
         address: address.unwrap_or(last.address),
     };
+    root::count(&root::program().exceptions);
     force(task, &info.of_trap());
 }
 

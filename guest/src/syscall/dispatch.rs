@@ -7,6 +7,7 @@ use super::{
 use crate::{
     fs,
     machine::Guest,
+    root,
     task::{Slot, Task, Tasks, WaitFor},
 };
 use linux_raw_sys::general as nr;
@@ -48,7 +49,10 @@ pub(crate) fn dispatch(tasks: &mut Tasks, slot: Slot) -> Flow {
     let regs = &mut task.context.regs;
     match outcome {
         Outcome::Value(value) => regs.rax = value,
-        Outcome::Error(errno) => regs.rax = errno.to_return(),
+        Outcome::Error(errno) => {
+            regs.rax = errno.to_return();
+            root::count(&root::program().failed_calls);
+        }
         Outcome::Yield(value) => {
             regs.rax = value;
             return Flow::Switch;

@@ -1,5 +1,9 @@
 //! The arguments of the `pagelab` command.
 
+use super::{
+    campaign::CampaignArguments, merge::MergeArguments, minimize::MinimizeArguments,
+    replay::ReplayArguments,
+};
 use crate::{
     fault::{BitflipSpec, FaultError, FaultSpec, is_bitflip},
     machine::DiskSource,
@@ -49,6 +53,14 @@ Exit status:
 pub(super) enum Command {
     /// Boot the guest, run a workload or a program, inspect, squeeze, judge.
     Run(Box<RunArguments>),
+    /// Try what happens to a workload at each point where memory can go wrong.
+    Campaign(Box<CampaignArguments>),
+    /// Put the record files of a campaign's parts together.
+    Merge(MergeArguments),
+    /// Run one experiment of a record file again.
+    Replay(ReplayArguments),
+    /// Make a failing experiment smaller, and print it as one command.
+    Minimize(MinimizeArguments),
     /// Read the page tables and structures of a saved image.
     Inspect(InspectArguments),
     /// Tell what this host's /dev/kvm can do, and the remedy for what it cannot.

@@ -2,10 +2,14 @@
 
 mod args;
 mod bench;
+mod campaign;
 mod doctor;
 mod exit_status;
 mod inspect;
+mod merge;
+mod minimize;
 mod output;
+mod replay;
 mod run;
 
 use args::{Arguments, Command};
@@ -32,6 +36,10 @@ pub fn main() -> ExitCode {
         None => run::run(&arguments.run),
         Some(Command::Run(run)) => run::run(&run),
         Some(Command::Bench(bench)) => bench::bench(&bench),
+        Some(Command::Campaign(arguments)) => campaign::campaign(&arguments),
+        Some(Command::Merge(arguments)) => merge::merge(&arguments),
+        Some(Command::Replay(arguments)) => replay::replay(&arguments),
+        Some(Command::Minimize(arguments)) => minimize::minimize(&arguments),
         Some(Command::Inspect(inspect)) => inspect::inspect(&inspect),
         Some(Command::Doctor(doctor)) => doctor::doctor(&doctor),
         Some(Command::Schema) => output::json(&crate::report::schema()),

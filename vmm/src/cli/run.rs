@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
 }
 
 /// A file for the trace.
-fn trace(path: &Path) -> Result<Chrome<BufWriter<File>>, Failure> {
+pub(super) fn trace(path: &Path) -> Result<Chrome<BufWriter<File>>, Failure> {
     let named = |error| format!("cannot write the trace to {}: {error}", path.display());
     let file = File::create(path).map_err(named)?;
     Ok(Chrome::new(BufWriter::new(file)).map_err(named)?)
@@ -128,6 +128,9 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         stop_at: arguments.stop_at,
         since: arguments.since,
         audit_every: arguments.audit_every,
+        observe: None,
+        probes: Vec::new(),
+        event_limit: None,
         kernel: arguments.kernel.clone(),
         append: arguments.append.clone(),
         save: arguments.save.clone(),

@@ -54,6 +54,7 @@ pub fn arm(spec: &FaultSpec, code: &[CallSite], run_seed: u64, so_far: Injected)
     *attr.min_order.get_mut() = spec.min_order;
     *attr.gfp_filter.get_mut() = spec.gfp.bits();
     *attr.nth.get_mut() = spec.nth;
+    *attr.then.get_mut() = spec.then;
     attr.cache[..spec.cache.len()].copy_from_slice(spec.cache.as_bytes());
     let caller = &spec.caller;
     *attr.pid.get_mut() = caller.pid.unwrap_or(0);
@@ -75,7 +76,7 @@ mod tests {
     #[test]
     fn every_knob_arrives() {
         let spec: FaultSpec =
-            "failslab,nth=7,probability=5,interval=2,times=3,space=64,gfp=ZERO,cache=kmalloc-8,\
+            "failslab,nth=7,then=8,probability=5,interval=2,times=3,space=64,gfp=ZERO,cache=kmalloc-8,\
              pid=9,comm=sh,task-filter=1,site=fork"
                 .parse()
                 .unwrap();
@@ -92,6 +93,7 @@ mod tests {
         );
         let attr = FaultKind::Failslab.attr(&root).unwrap();
         assert_eq!(attr.nth.load(Relaxed), 7);
+        assert_eq!(attr.then.load(Relaxed), 8);
         assert_eq!(attr.probability.load(Relaxed), 5);
         assert_eq!(attr.interval.load(Relaxed), 2);
         assert_eq!(attr.times.load(Relaxed), 3);

@@ -17,10 +17,14 @@ pub struct Injector {
     space: u64,
     /// Fail exactly this candidate from now; 0 for not armed.
     nth: u64,
+    /// What `nth` becomes when it has fired.
+    then: u64,
     /// Candidates until the next one that `interval` lets fail.
     interval_left: u32,
     rng: u64,
     counts: Injected,
+    /// The direction of each candidate, if somebody wants to know.
+    observed: Option<Vec<ReadWrite>>,
 }
 
 impl Injector {
@@ -34,10 +38,27 @@ impl Injector {
             times: spec.times,
             space: u64::try_from(spec.space).unwrap_or(0),
             nth: spec.nth,
+            then: spec.then,
             interval_left: 0,
             rng: seed,
             counts: so_far,
+            observed: None,
         }
+    }
+
+    /// As [`Self::new`], but none of the candidates fails, and each is noted.
+    pub fn observer(spec: &FaultSpec) -> Self {
+        Self {
+            only: spec.rw,
+            nth: u64::MAX,
+            observed: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
+    /// The direction of each candidate so far, for who observes them.
+    pub fn observed(&self) -> &[ReadWrite] {
+        self.observed.as_deref().unwrap_or_default()
     }
 
     /// What it has done so far.
@@ -52,11 +73,18 @@ impl Injector {
             return false;
         }
         self.counts.seen += 1;
+        if let Some(observed) = &mut self.observed {
+            observed.push(what);
+        }
         let fails = match self.nth {
             0 => self.draw(bytes),
+            1 => {
+                self.nth = std::mem::take(&mut self.then);
+                true
+            }
             nth => {
                 self.nth = nth - 1;
-                nth == 1
+                false
             }
         };
         if fails {
@@ -119,6 +147,7 @@ mod tests {
     #[test]
     fn knobs_mean_what_they_mean_in_linux() {
         assert_eq!(failures("swap_io,nth=7"), [7]);
+        assert_eq!(failures("swap_io,nth=7,then=3"), [7, 10]);
         assert_eq!(failures("swap_io,nth=7,rw=write"), [14]);
         assert_eq!(failures("swap_io,nth=7,rw=read"), [13]);
         assert_eq!(failures("swap_io,probability=100,times=3"), [1, 2, 3]);

@@ -61,6 +61,8 @@ pub struct FaultSpec {
     pub gfp: Gfp,
     /// Exactly the n-th candidate, counted from 1; 0 for not.
     pub nth: u64,
+    /// After that the n-th candidate from there, counted from 1; 0 for none.
+    pub then: u64,
     /// Only the cache of this name (`failslab`); empty for any.
     pub cache: String,
     /// Only requests of these callers (`fail_page_alloc`, `failslab`).
@@ -105,6 +107,7 @@ impl FaultKind {
                 "task-filter",
                 "site",
                 "nth",
+                "then",
                 "at",
             ],
             Self::Failslab => &[
@@ -119,6 +122,7 @@ impl FaultKind {
                 "task-filter",
                 "site",
                 "nth",
+                "then",
                 "at",
             ],
             Self::SwapIo | Self::FileIo => &[
@@ -128,6 +132,7 @@ impl FaultKind {
                 "space",
                 "rw",
                 "nth",
+                "then",
                 "at",
             ],
         }
@@ -147,6 +152,7 @@ impl FaultSpec {
             min_order: 0,
             gfp: Gfp::empty(),
             nth: 0,
+            then: 0,
             cache: String::new(),
             caller: CallerFilter::new(),
             rw: None,
@@ -179,6 +185,7 @@ impl FaultSpec {
                 )?;
             }
             "min-order" => self.min_order = number(knob, value, 0..=10, "an order from 0 to 10")?,
+            "then" => self.then = number(knob, value, 1..=u64::MAX, "a number from 1")?,
             "nth" => self.nth = number(knob, value, 1..=u64::MAX, "a number from 1")?,
             "at" => self.at = Some(number(knob, value, 0..=u64::MAX, "a number of events")?),
             "gfp" => self.gfp = gfp(value)?,
@@ -294,6 +301,9 @@ impl FromStr for FaultSpec {
             given.push(knob);
             spec.set(knob, value.trim())?;
         }
+        if spec.nth == 0 && spec.then != 0 {
+            return Err(FaultError::InVain("then"));
+        }
         if spec.nth == 0 && spec.probability == 0 && !given.contains(&"probability") {
             return Err(FaultError::NeverFires(kind.name()));
         }
@@ -308,6 +318,9 @@ impl fmt::Display for FaultSpec {
         let rest = Self::new(self.kind);
         if self.nth != 0 {
             write!(f, ",nth={}", self.nth)?;
+        }
+        if self.then != 0 {
+            write!(f, ",then={}", self.then)?;
         }
         if self.probability != 0 || self.nth == 0 {
             write!(f, ",probability={}", self.probability)?;
@@ -375,6 +388,7 @@ mod tests {
         assert!(error("failslab,probability=101").contains("probability=101 is out of range"));
         assert!(error("swap_io,nth=1,rw=both").contains("rw=both"));
         assert!(error("swap_io,nth=1,gfp=ZERO").contains("unknown knob 'gfp' of swap_io"));
+        assert!(error("failslab,then=1,probability=1").contains("then has no use"));
         assert!(error("failslab,nth=0").contains("nth takes a number from 1"));
         assert!(error("failslab,nth").contains("nth=VALUE"));
         assert!(error("failslab,nth=1,nth=2").contains("given twice"));
@@ -394,14 +408,14 @@ mod tests {
         #[test]
         fn display_parses_to_the_same(
             kind in 0usize..4, write: Option<bool>, probability in 0u32..=100, interval in 1u32..9, times in -1i32..9,
-            space in 0i32..9, order in 0u32..=10, nth in 1u64..9, at: Option<u64>, bits in 0u32..1 << 16,
+            space in 0i32..9, order in 0u32..=10, nth in 1u64..9, then in 0u64..9, at: Option<u64>, bits in 0u32..1 << 16,
             pid in prop::option::of(1u32..PID_MAX), comm in "[a-z]{0,3}", task_filter: bool,
             site in prop::sample::select(vec!["", "fork", "copy_pages"]),
         ) {
             let kind = FaultKind::ALL[kind];
             let direction = |write| if write { ReadWrite::Write } else { ReadWrite::Read };
             let spec = FaultSpec {
-                probability, interval, times, space, nth, at,
+                probability, interval, times, space, nth, then, at,
                 gfp: match kind {
                     FaultKind::SwapIo | FaultKind::FileIo => Gfp::empty(),
                     _ => Gfp::from_bits_truncate(bits),

@@ -258,7 +258,7 @@ fn global(unit: &Unit<Reader<'_>>, offset: UnitOffset) -> Option<DebugInfoOffset
 }
 
 /// The last part of a path, without type arguments.
-fn own_name(path: &str) -> String {
+pub fn own_name(path: &str) -> String {
     let mut depth = 0_u32;
     let mut name = String::new();
     for letter in path.chars() {

@@ -20,10 +20,16 @@ pub struct Program {
     pub status: Option<u8>,
     /// The signal that killed it, if one did.
     pub signal: Option<u8>,
+    /// Whether the kernel could not start it.
+    pub not_started: bool,
     /// What it wrote to its standard output, the first 16 MiB; what is not UTF-8 is replaced.
     pub stdout: String,
     /// The same of its standard error.
     pub stderr: String,
+    /// System calls of all programs that ended with an error.
+    pub failed_calls: u64,
+    /// Signals that programs got for what they did: faults that nobody could handle, and other exceptions.
+    pub exceptions: u64,
     /// Bytes of both that are not in this document.
     pub dropped: u64,
 }

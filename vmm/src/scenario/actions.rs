@@ -11,7 +11,10 @@ use crate::{
     pressure::{PressureProfile, Sample},
     report::Bitflip,
 };
-use pagelab_abi::{fault::CallSite, root::Root};
+use pagelab_abi::{
+    fault::{CallSite, FaultAttr},
+    root::Root,
+};
 use std::{
     collections::BTreeMap,
     sync::{MutexGuard, atomic::Ordering::Relaxed},
@@ -114,9 +117,10 @@ impl Actions {
                 self.armed.push(spec.clone());
                 self.arm(machine, spec)?;
             }
+            Action::Observe(spec) => self.observe(machine, spec)?,
             Action::Flip(spec) => self.flips.push(flip::flip(machine, spec, now)?),
             // These are the run's own.
-            Action::Audit | Action::Stand | Action::Since | Action::End => {}
+            Action::Audit | Action::Limit | Action::Stand | Action::Since | Action::End => {}
         }
         Ok(())
     }
@@ -168,17 +172,30 @@ impl Actions {
             }
             return Ok(());
         }
-        let page = machine.root_page()?;
-        let so_far = fault::read(&*page.read()?, spec.kind);
+        set_attr(machine, spec.kind, self.attr(machine, spec)?)
+    }
+
+    /// The attribute that arms `spec` now.
+    fn attr(&self, machine: &Machine, spec: &FaultSpec) -> Result<FaultAttr, RunError> {
+        let so_far = fault::read(&*machine.root_page()?.read()?, spec.kind);
         let sites = self.sites.get(&spec.caller.site);
         let code = sites.map_or(&[][..], Vec::as_slice);
-        let attr = fault::arm(spec, code, self.seed, so_far);
-        match spec.kind {
-            FaultKind::FailPageAlloc => page.set_fail_page_alloc(attr)?,
-            FaultKind::Failslab => page.set_failslab(attr)?,
-            FaultKind::SwapIo | FaultKind::FileIo => {}
+        Ok(fault::arm(spec, code, self.seed, so_far))
+    }
+
+    /// Shows each candidate of `spec`, and lets none fail.
+    fn observe(&self, machine: &Machine, spec: &FaultSpec) -> Result<(), RunError> {
+        if let Some(mut disk) = disk_of(machine, spec.kind) {
+            disk.inject(Injector::observer(spec));
+            return Ok(());
         }
-        Ok(())
+        let unreachable = FaultSpec {
+            nth: u64::MAX,
+            ..spec.clone()
+        };
+        let mut attr = self.attr(machine, &unreachable)?;
+        *attr.observe.get_mut() = 1;
+        set_attr(machine, spec.kind, attr)
     }
 
     /// Lets everything succeed again, without a trace in the account.
@@ -210,7 +227,7 @@ impl Actions {
 }
 
 /// The disk whose requests a fault of this kind lets fail.
-fn disk_of(machine: &Machine, kind: FaultKind) -> Option<MutexGuard<'_, MachineDisk>> {
+pub(super) fn disk_of(machine: &Machine, kind: FaultKind) -> Option<MutexGuard<'_, MachineDisk>> {
     match kind {
         FaultKind::SwapIo => machine.swap(),
         FaultKind::FileIo => machine.disk(),
@@ -227,6 +244,17 @@ pub(super) fn reported(root: &Root, kind: FaultKind) -> u64 {
         FaultKind::FileIo => &root.file_io.reported,
     };
     counter.load(Relaxed)
+}
+
+/// Writes an attribute of one of the guest's own injectors.
+fn set_attr(machine: &Machine, kind: FaultKind, attr: FaultAttr) -> Result<(), RunError> {
+    let page = machine.root_page()?;
+    match kind {
+        FaultKind::FailPageAlloc => page.set_fail_page_alloc(attr)?,
+        FaultKind::Failslab => page.set_failslab(attr)?,
+        FaultKind::SwapIo | FaultKind::FileIo => {}
+    }
+    Ok(())
 }
 
 /// Asks the balloon for `bytes`. A machine without one cannot be squeezed; the samples show it.

@@ -14,6 +14,10 @@ pub(super) enum Action {
     Sample,
     /// Let allocations fail.
     Arm(FaultSpec),
+    /// Show each candidate.
+    Observe(FaultSpec),
+    /// Give the run up.
+    Limit,
     /// Turn a bit over.
     Flip(BitflipSpec),
     /// Make all audits, and again after twice as many events.

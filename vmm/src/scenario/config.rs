@@ -1,6 +1,6 @@
 //! What a run is made of: machine, workload, seed and the actions on it.
 
-use super::{StopAt, TransparentHugepage};
+use super::{Probe, StopAt, TransparentHugepage};
 use crate::{
     fault::{BitflipSpec, FaultSpec},
     inspect::{proc::TaskView, spaces::ProcessView},
@@ -53,6 +53,8 @@ pub struct RunConfig {
     pub pressure: Option<PressureProfile>,
     /// Failing allocations; empty for what the workload brings along.
     pub faults: Vec<FaultSpec>,
+    /// Requests that are shown as candidates instead ([`super::observe`]).
+    pub observe: Option<FaultSpec>,
     /// Bits of the guest's memory that are turned over.
     pub bitflips: Vec<BitflipSpec>,
     /// What to inspect at the end.
@@ -63,6 +65,10 @@ pub struct RunConfig {
     pub since: Option<StopAt>,
     /// Events from one audit of a program that runs to the next; none for distances that double.
     pub audit_every: Option<NonZeroU64>,
+    /// What must hold, besides the audits.
+    pub probes: Vec<Probe>,
+    /// The event at which a run that has not ended counts as hung; none for no such event.
+    pub event_limit: Option<u64>,
     /// Another kernel than the built-in one.
     pub kernel: Option<PathBuf>,
     /// More words for the kernel's command line.
@@ -101,11 +107,14 @@ impl Default for RunConfig {
             seed: 1,
             pressure: None,
             faults: Vec::new(),
+            observe: None,
             bitflips: Vec::new(),
             inspect: Vec::new(),
             stop_at: None,
             since: None,
             audit_every: None,
+            probes: Vec::new(),
+            event_limit: None,
             kernel: None,
             append: None,
             save: None,

@@ -10,6 +10,7 @@
 
 mod actions;
 mod agenda;
+mod candidates;
 mod config;
 mod deadlock;
 mod ending;
@@ -18,6 +19,7 @@ mod experimenter;
 mod flip;
 mod observe;
 mod plan;
+mod probe;
 mod recorder;
 mod run;
 mod stop;
@@ -26,9 +28,11 @@ mod thp;
 mod turns;
 mod view;
 
+pub use candidates::{Candidate, Observed, observe};
 pub use config::{ConfigError, Cpu, Inspection, RunConfig, ZoneLimits, ZoneModel, slab_debug};
 pub use error::RunError;
 pub use experimenter::{Experimenter, ForkPoint};
+pub use probe::{Check, Mode, Probe, ProbeError};
 pub use run::{run, run_recorded};
 pub use stop::{StopAt, StopError};
 pub use thp::TransparentHugepage;

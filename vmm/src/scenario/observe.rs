@@ -1,7 +1,7 @@
 //! What the host sees of the guest from outside, moment by moment.
 
 use super::{
-    Inspection, RunConfig, RunError, Since, devices,
+    Inspection, Probe, RunConfig, RunError, Since, devices,
     view::{process_view, task_view, view},
 };
 use crate::store;
@@ -12,6 +12,7 @@ use crate::{
         decode::{DecodeError, Snapshot},
         image::{LiveMemory, PhysMem},
         pagetable::{AddressMap, CpuModel, PagingState},
+        proc::vmstat_fields,
         report,
         spaces::{ProcessData, ProcessView, Record},
     },
@@ -32,6 +33,8 @@ const NO_ROOT: &str = "the guest has not named its root page";
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observer {
     inspect: Vec<Inspection>,
+    /// What must hold, besides the audits.
+    probes: Vec<Probe>,
     /// Whether the workload is a program.
     program: bool,
     /// The end of boot.
@@ -63,6 +66,7 @@ impl Observer {
         inspect.dedup();
         Self {
             inspect,
+            probes: config.probes.clone(),
             program: config.program.is_some(),
             ..Self::default()
         }
@@ -196,6 +200,7 @@ impl Observer {
                 let groups = groups.filter_map(|(number, group)| MemoryGroup::of(number, group));
                 self.memory_groups = groups.collect();
                 self.add(moment, audit::of_snapshot(&snapshot, stands));
+                self.probe(moment, &snapshot);
                 more(self, &snapshot);
             }
             Err(error) => self.add(moment, audit::undecodable(&error)),
@@ -203,6 +208,14 @@ impl Observer {
         if seen.is_none() {
             self.add(moment, audit::undecodable(&DecodeError::NoRoot));
         }
+    }
+
+    /// Looks at the probes that are due.
+    fn probe(&mut self, moment: &str, snapshot: &Snapshot<'_>) {
+        let due = self.probes.iter().filter(|probe| probe.is_due(moment));
+        let results = due.filter_map(|probe| probe.look(vmstat_fields(Some(snapshot))));
+        let results = results.collect();
+        self.add(moment, results);
     }
 
     /// Walks and audits the page tables, and keeps the first map.

@@ -163,7 +163,8 @@ pub(super) fn faults(config: &RunConfig) -> Vec<FaultSpec> {
 /// If the kernel has no such code.
 pub(super) fn call_sites(config: &RunConfig) -> Result<BTreeMap<String, Vec<CallSite>>, SiteError> {
     let kernel = config.kernel.clone().map_or(Kernel::Embedded, Kernel::Path);
-    let names = config.faults.iter().map(|spec| &spec.caller.site);
+    let specs = config.faults.iter().chain(&config.observe);
+    let names = specs.map(|spec| &spec.caller.site);
     names
         .filter(|name| !name.is_empty())
         .map(|name| Ok((name.clone(), find_code(&kernel, name)?)))

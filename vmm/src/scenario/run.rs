@@ -4,6 +4,7 @@ use super::{
     RunConfig, RunError, StopAt,
     actions::Actions,
     agenda::{Action, Agenda},
+    candidates::{self, Candidate, Observed},
     ending::Ending,
     observe::{self, Observer},
     plan,
@@ -43,6 +44,8 @@ pub(super) struct Run<'a, 's> {
     armed: Option<Action>,
     /// The last event at which system calls were counted, and their number.
     calls_before: Option<(u64, u64)>,
+    /// The allocations that were to be observed.
+    candidates: Vec<Candidate>,
     started: Instant,
 }
 
@@ -61,6 +64,21 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
 /// As [`run`], and [`RunError::Trace`] if `sink` fails.
 pub fn run_recorded(config: &RunConfig, sink: &mut dyn Sink) -> Result<Report, RunError> {
     go(config, Recorder::new(sink))
+}
+
+/// As [`run`], with what was seen of the request that `config.observe` names.
+pub(super) fn observed(config: &RunConfig) -> Result<Observed, RunError> {
+    let started = Instant::now();
+    let actions = Actions::new(config)?;
+    let mut machine = Machine::new(plan::machine(config))?;
+    let mut run = Run::new(config, &mut machine, actions, Recorder::none(), started);
+    let ending = run.drive()?;
+    let mut candidates = std::mem::take(&mut run.candidates);
+    if let Some(spec) = &config.observe {
+        candidates.extend(candidates::requests(run.machine, spec.kind));
+    }
+    let report = run.report(ending)?;
+    Ok(Observed { report, candidates })
 }
 
 fn go(config: &RunConfig, recorder: Recorder<'_>) -> Result<Report, RunError> {
@@ -91,6 +109,7 @@ impl<'a, 's> Run<'a, 's> {
             turns: Turns::default(),
             armed: None,
             calls_before: None,
+            candidates: Vec::new(),
             started,
         }
     }
@@ -202,6 +221,10 @@ impl Run<'_, '_> {
             }
             // Nothing is due: the guest would go on if nobody wanted its records.
             Doorbell::Log => return Ok(None),
+            Doorbell::Candidate => {
+                self.candidates.push(candidates::allocation(self.machine)?);
+                return Ok(None);
+            }
             Doorbell::Phase => self.at_phase()?,
             Doorbell::View => self.observer.at_view(self.machine),
             Doorbell::Done => self.observer.at_done(self.machine),
@@ -216,6 +239,13 @@ impl Run<'_, '_> {
         for spec in &self.config.faults {
             self.agenda
                 .add(spec.at.unwrap_or(now), Action::Arm(spec.clone()));
+        }
+        if let Some(spec) = &self.config.observe {
+            let event = spec.at.unwrap_or(now);
+            self.agenda.add(event, Action::Observe(spec.clone()));
+        }
+        if let Some(limit) = self.config.event_limit {
+            self.agenda.add(limit.max(now), Action::Limit);
         }
         for spec in &self.config.bitflips {
             let event = spec.event.unwrap_or(now);
@@ -339,6 +369,10 @@ impl Run<'_, '_> {
                 ..Ending::held()
             }));
         }
+        if due.contains(&Action::Limit) {
+            let reason = format!("the run came to its limit of {now} events without an end");
+            return Ok(Some(Ending::because(Verdict::Hung, reason)));
+        }
         for action in due {
             if action == Action::Audit {
                 self.audit(now, is_call)?;
@@ -371,7 +405,12 @@ impl Run<'_, '_> {
             }
             Action::Arm(spec) => Mark::Fault(spec.to_string()),
             Action::Flip(spec) => Mark::Fault(spec.to_string()),
-            Action::Audit | Action::Stand | Action::Since | Action::End => return Ok(()),
+            Action::Observe(_)
+            | Action::Audit
+            | Action::Limit
+            | Action::Stand
+            | Action::Since
+            | Action::End => return Ok(()),
         };
         self.recorder.mark(now, &mark)
     }

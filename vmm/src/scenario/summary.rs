@@ -173,6 +173,9 @@ fn program(config: &RunConfig, machine: &Machine, root: &Root) -> Option<Program
         signal: (ended && signal != 0).then_some(signal as u8),
         stdout,
         stderr,
+        not_started: root.program.not_started.load(Relaxed) != 0,
+        failed_calls: root.program.failed_calls.load(Relaxed),
+        exceptions: root.program.exceptions.load(Relaxed),
         dropped: dropped_out.saturating_add(dropped_err),
     })
 }

@@ -26,7 +26,11 @@ impl Turns {
             Doorbell::View => (&mut self.view, ViewKind::ALL.len() as u32, "view"),
             Doorbell::Done => (&mut self.done, 1, "done"),
             // These cost little, and the machine ends a guest that does nothing else.
-            Doorbell::Stop | Doorbell::Idle | Doorbell::Batch | Doorbell::Log => return Ok(()),
+            Doorbell::Stop
+            | Doorbell::Idle
+            | Doorbell::Batch
+            | Doorbell::Log
+            | Doorbell::Candidate => return Ok(()),
         };
         *count += 1;
         if *count <= most {

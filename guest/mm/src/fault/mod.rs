@@ -26,7 +26,24 @@ pub(crate) fn should_fail_alloc_page<M: Machine>(machine: &M, gfp: Gfp, order: O
     let attr = &machine.control().fail_page_alloc;
     order.get() >= attr.min_order.load(Relaxed)
         && passes_gfp(attr, gfp)
-        && should_fail(machine, attr, (PAGE_SIZE as u32) << order.get())
+        && should_fail(
+            machine,
+            attr,
+            &Request {
+                gfp,
+                size: (PAGE_SIZE as u32) << order.get(),
+                cache: "",
+            },
+        )
+}
+
+/// A request that passes the filters on what is asked for.
+struct Request<'a> {
+    gfp: Gfp,
+    /// Bytes.
+    size: u32,
+    /// The slab cache, or nothing.
+    cache: &'a str,
 }
 
 /// Whether requests with these flags are candidates. What must not fail never is one.
@@ -52,14 +69,20 @@ fn passes_task(attr: &FaultAttr, caller: &FaultCaller) -> bool {
         && (attr.task_filter.load(Relaxed) == 0 || caller.make_it_fail.load(Relaxed) != 0)
 }
 
-/// Decides about a request of `size` bytes (Linux: `should_fail_ex`).
-fn should_fail<M: Machine>(machine: &M, attr: &FaultAttr, size: u32) -> bool {
+/// Decides about a request (Linux: `should_fail_ex`).
+fn should_fail<M: Machine>(machine: &M, attr: &FaultAttr, request: &Request<'_>) -> bool {
     if !passes_stacktrace(machine, attr) {
         return false;
     }
     let caller = &machine.control().caller;
     match caller.fail_nth.load(Relaxed) {
-        0 => passes_task(attr, caller) && should_fail_candidate(attr, size),
+        0 if !passes_task(attr, caller) => false,
+        0 => {
+            if attr.observe.load(Relaxed) != 0 {
+                show(machine, request);
+            }
+            should_fail_candidate(attr, request.size)
+        }
         // As in Linux, a process that counts its own allocations is subject to nothing else.
         nth => {
             attr.seen.store(attr.seen.load(Relaxed) + 1, Relaxed);
@@ -69,13 +92,30 @@ fn should_fail<M: Machine>(machine: &M, attr: &FaultAttr, size: u32) -> bool {
     }
 }
 
+/// Describes a candidate to the host.
+fn show<M: Machine>(machine: &M, request: &Request<'_>) {
+    let candidate = &machine.control().candidate;
+    candidate.gfp.store(request.gfp.bits(), Relaxed);
+    candidate.size.store(request.size, Relaxed);
+    let name = request.cache.bytes().chain(core::iter::repeat(0));
+    for (byte, letter) in candidate.cache.iter().zip(name) {
+        byte.store(letter, Relaxed);
+    }
+    machine.candidate();
+}
+
 /// Decides about a candidate of `size` bytes.
 fn should_fail_candidate(attr: &FaultAttr, size: u32) -> bool {
     attr.seen.store(attr.seen.load(Relaxed) + 1, Relaxed);
     let nth = attr.nth.load(Relaxed);
     if nth != 0 {
-        attr.nth.store(nth - 1, Relaxed);
-        return nth == 1 && inject(attr);
+        if nth > 1 {
+            attr.nth.store(nth - 1, Relaxed);
+            return false;
+        }
+        attr.nth.store(attr.then.load(Relaxed), Relaxed);
+        attr.then.store(0, Relaxed);
+        return inject(attr);
     }
     let probability = attr.probability.load(Relaxed);
     let times = attr.times.load(Relaxed);
@@ -154,7 +194,7 @@ fn failslab<M: Machine>(machine: &M, cache: &str, gfp: Gfp, size: u32) -> bool {
     let filter = cache_filter(attr);
     (filter.is_empty() || filter == cache.as_bytes())
         && passes_gfp(attr, gfp)
-        && should_fail(machine, attr, size)
+        && should_fail(machine, attr, &Request { gfp, size, cache })
 }
 
 #[cfg(test)]

@@ -33,6 +33,36 @@ fn nth_fails_once_and_beats_the_other_knobs() {
 }
 
 #[test]
+fn a_second_one_is_counted_from_the_first() {
+    let attr = FaultAttr::new();
+    attr.nth.store(3, Relaxed);
+    attr.then.store(4, Relaxed);
+    assert_eq!(failures(&attr, 20), [3, 7]);
+    assert_eq!(attr.injected.load(Relaxed), 2);
+}
+
+#[test]
+fn each_candidate_is_shown_and_none_but_candidates() {
+    let machine = machine();
+    let control = machine.control();
+    control.failslab.observe.store(1, Relaxed);
+    control.failslab.nth.store(u64::MAX, Relaxed);
+    control.failslab.pid.store(7, Relaxed);
+    let ask = || failslab(&machine, "vm_area_struct", Gfp::KERNEL, 64);
+    assert!(!ask());
+    assert_eq!(machine.candidates(), 0);
+    control.caller.pid.store(7, Relaxed);
+    assert!(!ask());
+    assert!(!ask());
+    assert_eq!(machine.candidates(), 2);
+    let candidate = &control.candidate;
+    assert_eq!(candidate.size.load(Relaxed), 64);
+    assert_eq!(candidate.gfp.load(Relaxed), Gfp::KERNEL.bits());
+    let name = candidate.cache.each_ref().map(|byte| byte.load(Relaxed));
+    assert_eq!(&name[..15], b"vm_area_struct\0");
+}
+
+#[test]
 fn interval_and_times() {
     let attr = FaultAttr::new();
     attr.probability.store(100, Relaxed);

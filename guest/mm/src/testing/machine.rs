@@ -55,6 +55,7 @@ pub struct TestMachine {
     tlb: Mutex<BTreeMap<u64, u64>>,
     disk: TestDisk,
     caller: AtomicU64,
+    candidates: AtomicU64,
     oom: Mutex<Option<OomHook>>,
 }
 
@@ -74,6 +75,7 @@ impl TestMachine {
             tlb: Mutex::new(BTreeMap::new()),
             disk: TestDisk::default(),
             caller: AtomicU64::new(0),
+            candidates: AtomicU64::new(0),
             oom: Mutex::new(None),
         }
     }
@@ -106,6 +108,11 @@ impl TestMachine {
     /// Lets everything be called from this address.
     pub fn set_caller(&self, address: u64) {
         self.caller.store(address, Relaxed);
+    }
+
+    /// How often a candidate for an injected failure was shown.
+    pub fn candidates(&self) -> u64 {
+        self.candidates.load(Relaxed)
     }
 
     /// What the host asks for, to be changed.
@@ -233,6 +240,10 @@ impl Machine for TestMachine {
         let caller = self.caller.load(Relaxed);
         let contains = |site: &CallSite| (site.start..site.end).contains(&caller);
         sites.iter().any(contains)
+    }
+
+    fn candidate(&self) {
+        self.candidates.fetch_add(1, Relaxed);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What may be written in an experiment file. Words are read later, where their place in the text is known.
 
-use super::Mode;
+use crate::scenario::Mode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt;

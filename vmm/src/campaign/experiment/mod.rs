@@ -4,14 +4,13 @@
 //! * `read`: from the text to an [`Experiment`]; words that command-line options take as well are read by
 //!   their grammars.
 //! * [`FaultFamily`]: a `[[fault]]` table. [`Numbers`]: `"1.."`, `"3,5,9"`. [`Explore`]: what of it is run.
-//! * [`Probe`]: a `[[steady_state]]` table.
+//! * [`crate::scenario::Probe`]: a `[[steady_state]]` table.
 
 mod error;
 mod explore;
 mod family;
 mod file;
 mod numbers;
-mod probe;
 mod read;
 mod schema;
 #[cfg(test)]
@@ -21,12 +20,25 @@ pub use error::{ExperimentError, Position};
 pub use explore::{Explore, Precision, Strategy};
 pub use family::{FaultFamily, FlipFamily};
 pub use numbers::{Numbers, NumbersError};
-pub use probe::{Check, Mode, Probe, ProbeError};
 pub use read::{parse, read};
 pub use schema::schema;
 
-use crate::scenario::RunConfig;
+use crate::{
+    program::ProgramSpec,
+    scenario::{Probe, RunConfig},
+};
 use std::path::PathBuf;
+
+/// A program and where it is.
+#[derive(Clone, Debug)]
+pub struct ProgramFile {
+    /// Where it is on this host.
+    pub path: PathBuf,
+    /// What it is given.
+    pub spec: ProgramSpec,
+    /// Its name and its arguments, as written.
+    pub command: Vec<String>,
+}
 
 /// An experiment file that was read and checked.
 #[derive(Clone, Debug)]
@@ -41,8 +53,8 @@ pub struct Experiment {
     pub config: RunConfig,
     /// Options of `pagelab run` that make this run, but for the faults; the program comes behind them.
     pub options: Vec<String>,
-    /// The program and its arguments, as written; empty without one.
-    pub command: Vec<String>,
+    /// The program with its arguments, as written; none for a builtin workload.
+    pub program: Option<ProgramFile>,
     /// The exit status with which the program is to end without faults.
     pub status: u8,
     /// What must hold, besides all audits.

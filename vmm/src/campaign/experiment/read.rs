@@ -1,7 +1,7 @@
 //! From the text of an experiment file to an [`Experiment`].
 
 use super::{
-    Check, Experiment, ExperimentError, Explore, FaultFamily, Position, Precision, Probe, Strategy,
+    Experiment, ExperimentError, Explore, FaultFamily, Position, Precision, ProgramFile, Strategy,
     error::Wrong,
     family,
     file::{ExperimentFile, ExploreTable, MachineTable, SteadyStateTable, WorkloadTable},
@@ -12,20 +12,14 @@ use crate::{
     machine::DiskSource,
     nearest::nearest,
     program::{ExtraFile, Program, ProgramSpec, Variable},
-    scenario::{self, ConfigError, RunConfig, ZoneLimits},
+    scenario::{self, Check, ConfigError, Probe, RunConfig, ZoneLimits},
     size::ByteSize,
 };
 use pagelab_abi::{
     program,
     workload::{WORKLOADS, Workload},
 };
-use std::{
-    ffi::OsString,
-    fmt, fs,
-    num::NonZeroU64,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{ffi::OsString, fmt, fs, num::NonZeroU64, path::Path, str::FromStr};
 use toml::Spanned;
 
 /// RAM of a machine of which nothing else is said: small, so that its memory is soon put back.
@@ -83,7 +77,7 @@ impl Reader<'_> {
             ..self.machine(&file.machine, &mut options)?
         };
         options.add("seed", file.seed);
-        let command = self.workload(&file, &mut config, &mut options)?;
+        let program = self.workload(&file, &mut config, &mut options)?;
         if let Some(every) = &file.explore.audit_every {
             let events = NonZeroU64::new(*every.get_ref());
             let message = "audit-every counts events from 1; write 1 for each system call";
@@ -104,7 +98,7 @@ impl Reader<'_> {
             directory: self.directory.to_owned(),
             config,
             options: options.0,
-            command,
+            program,
             status: status(file.workload.get_ref()),
             steady_state,
             faults,
@@ -180,32 +174,34 @@ impl Reader<'_> {
         }
     }
 
-    /// Enters the workload. Returns the program's command.
+    /// Enters the workload. Returns the program, if it is one.
     fn workload(
         &self,
         file: &ExperimentFile,
         config: &mut RunConfig,
         options: &mut Options,
-    ) -> Result<Vec<String>, Wrong> {
+    ) -> Result<Option<ProgramFile>, Wrong> {
         let table = file.workload.get_ref();
         match (&table.builtin, &table.program) {
             (None, Some(command)) => {
                 config.workload = program::WORKLOAD.to_owned();
                 let program = self.program(file, command)?;
-                config.program = Some(program);
+                let loaded = Program::load_from(&program.path, &program.spec);
+                let loaded = loaded.map_err(|error| Wrong::new(command.span(), error))?;
+                config.program = Some(loaded);
                 for file in &file.machine.files {
                     options.add("file", file.get_ref());
                 }
                 for variable in &table.env {
                     options.add("env", variable.get_ref());
                 }
-                Ok(command.get_ref().clone())
+                Ok(Some(program))
             }
             (Some(name), None) => {
                 config.workload = builtin(name)?;
                 options.add("workload", &config.workload);
                 only_for_programs(file)?;
-                Ok(Vec::new())
+                Ok(None)
             }
             (Some(name), Some(_)) => Err(Wrong::new(
                 name.span(),
@@ -222,7 +218,7 @@ impl Reader<'_> {
         &self,
         file: &ExperimentFile,
         command: &Spanned<Vec<String>>,
-    ) -> Result<Program, Wrong> {
+    ) -> Result<ProgramFile, Wrong> {
         let table = file.workload.get_ref();
         let files = file.machine.files.iter().map(|word| {
             let mut extra: ExtraFile = one(word)?;
@@ -240,9 +236,11 @@ impl Reader<'_> {
                 .collect::<Result<Vec<Variable>, _>>())?,
             files: files.collect::<Result<_, Wrong>>()?,
         };
-        let path: PathBuf = self.directory.join(name);
-        let program = Program::load_from(&path, &spec);
-        program.map_err(|error| Wrong::new(command.span(), error))
+        Ok(ProgramFile {
+            path: self.directory.join(name),
+            spec,
+            command: words.clone(),
+        })
     }
 }
 

@@ -30,6 +30,11 @@ impl<M: GuestMemoryBackend> BlockDevice<M> {
         self.device_mut().injector = injector;
     }
 
+    /// The injector.
+    pub fn injector(&self) -> &Injector {
+        &self.device().injector
+    }
+
     /// What the injectors have done so far.
     pub fn injected(&self) -> Injected {
         self.device().injector.counts()

@@ -19,6 +19,7 @@ pub use symbols::Frame;
 pub(super) use text::wrapped;
 
 use super::host::HostError;
+use super::kernel::Kernel;
 use super::machine::Machine;
 use super::registers::Registers;
 
@@ -164,6 +165,36 @@ impl Machine {
             cause,
         })
     }
+}
+
+impl Machine {
+    /// Return addresses on the guest's stack, innermost first, while it stands at a doorbell.
+    ///
+    /// # Errors
+    /// If KVM does not tell the registers.
+    pub fn call_stack(&self) -> Result<Vec<u64>, HostError> {
+        let registers = self.vcpu.registers()?;
+        let addresses =
+            backtrace::addresses(self.memory(), &registers, registers.rip, registers.rbp);
+        Ok(addresses.into_iter().skip(1).collect())
+    }
+}
+
+/// The functions at these return addresses, each list innermost first.
+pub fn functions_at(kernel: &Kernel, returns: &[u64]) -> Vec<Vec<Frame>> {
+    // What comes first counts as an instruction's address.
+    let addresses: Vec<u64> = std::iter::once(0).chain(returns.iter().copied()).collect();
+    let mut functions: Vec<Vec<Frame>> = Vec::new();
+    let mut is_new = true;
+    for frame in symbols::symbolise(kernel, &addresses) {
+        let inlined = frame.inlined;
+        match functions.last_mut().filter(|_| !is_new) {
+            Some(same) => same.push(frame),
+            None => functions.push(vec![frame]),
+        }
+        is_new = !inlined;
+    }
+    functions.split_off(1)
 }
 
 impl GuestPanic {

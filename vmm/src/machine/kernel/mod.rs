@@ -41,7 +41,10 @@ const MAX_FILE: u64 = 1 << 30;
 
 impl Kernel {
     /// The whole file.
-    pub(super) fn contents(&self) -> io::Result<Cow<'_, [u8]>> {
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn contents(&self) -> io::Result<Cow<'_, [u8]>> {
         Ok(match self {
             Self::Embedded => Cow::Borrowed(embedded::kernel()),
             Self::Bytes(bytes) => Cow::Borrowed(bytes),
