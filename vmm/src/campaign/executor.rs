@@ -3,7 +3,7 @@
 use super::plan::Armed;
 use crate::{
     report::Report,
-    scenario::{self, RunConfig, RunError},
+    scenario::{Experimenter, ForkPoint, RunConfig, RunError},
 };
 
 /// Something that runs experiments, one after the other. Each worker thread has one of its own.
@@ -11,29 +11,36 @@ pub trait Executor {
     /// Runs the workload with these faults.
     ///
     /// # Errors
-    /// If the machine could not be made or run. The executor can be used again.
+    /// If the machine could not be made or run. It may be of no use after that.
     fn execute(&mut self, faults: &[Armed]) -> Result<Report, RunError>;
 }
 
-/// Boots a machine for each experiment.
+/// Goes on from the end of boot each time, on one machine whose memory is put back.
 #[derive(Debug)]
-pub struct FromStart {
+pub struct Forked {
+    experimenter: Experimenter,
     config: RunConfig,
 }
 
-impl FromStart {
-    /// Runs what `config` says, with more faults each time.
-    pub const fn new(config: RunConfig) -> Self {
-        Self { config }
+impl Forked {
+    /// Runs what `config` says from `point` on, with more faults each time.
+    ///
+    /// # Errors
+    /// The host's, if there is no room for one more machine.
+    pub fn new(point: &ForkPoint, config: RunConfig) -> Result<Self, RunError> {
+        Ok(Self {
+            experimenter: point.experimenter()?,
+            config,
+        })
     }
 }
 
-impl Executor for FromStart {
+impl Executor for Forked {
     fn execute(&mut self, faults: &[Armed]) -> Result<Report, RunError> {
         let mut config = self.config.clone();
         for fault in faults {
             fault.enter(&mut config);
         }
-        scenario::run(&config)
+        self.experimenter.run(&config)
     }
 }

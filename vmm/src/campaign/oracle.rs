@@ -52,7 +52,7 @@ fn classify(
         Verdict::Panicked | Verdict::TripleFault | Verdict::EmulationFailure => {
             return (Class::Crash, reasons());
         }
-        Verdict::Hung => return (Class::Hang, reasons()),
+        Verdict::Hung | Verdict::Deadlocked => return (Class::Hang, reasons()),
         Verdict::Unfit => return (Class::Skipped, reasons()),
         Verdict::Held | Verdict::Violated => {}
     }

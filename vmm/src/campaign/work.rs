@@ -66,7 +66,7 @@ pub fn work(
     campaign: &Campaign,
     journal: &mut Journal,
     jobs: usize,
-    executor: impl Fn() -> Box<dyn Executor> + Sync,
+    executor: impl Fn() -> Result<Box<dyn Executor>, RunError> + Sync,
     progress: &mut dyn Progress,
 ) -> Result<(), WorkError> {
     let done: BTreeSet<u64> = journal.done().clone();
@@ -91,7 +91,7 @@ pub fn work(
             let sender = sender.clone();
             let (take, executor) = (&take, &executor);
             scope.spawn(move || {
-                let mut machine = executor();
+                let mut machine = None;
                 while let Some(id) = take() {
                     let result = experiment(campaign, &mut machine, executor, id);
                     let failed = result.is_err();
@@ -125,8 +125,8 @@ pub fn work(
 /// Runs one experiment, on a new machine if one fails.
 fn experiment(
     campaign: &Campaign,
-    machine: &mut Box<dyn Executor>,
-    executor: impl Fn() -> Box<dyn Executor>,
+    machine: &mut Option<Box<dyn Executor>>,
+    executor: impl Fn() -> Result<Box<dyn Executor>, RunError>,
     id: u64,
 ) -> Result<Record, WorkError> {
     let Some(planned) = campaign.plan.get(id) else {
@@ -136,7 +136,13 @@ fn experiment(
     let mut tries = 0;
     loop {
         tries += 1;
-        let ran = catch_unwind(AssertUnwindSafe(|| machine.execute(&planned.armed)));
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            let machine = match machine {
+                Some(machine) => machine,
+                None => machine.insert(executor()?),
+            };
+            machine.execute(&planned.armed)
+        }));
         match ran {
             Ok(Ok(report)) => {
                 let mut record = campaign.record(id, &planned, &report);
@@ -155,6 +161,6 @@ fn experiment(
             }
             Err(_) => log::warn!("experiment {id} is tried again after an error of pagelab itself"),
         }
-        *machine = executor();
+        *machine = None;
     }
 }

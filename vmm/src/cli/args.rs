@@ -2,7 +2,7 @@
 
 use super::{
     campaign::CampaignArguments, merge::MergeArguments, minimize::MinimizeArguments,
-    replay::ReplayArguments,
+    replay::ReplayArguments, report::ReportArguments,
 };
 use crate::{
     fault::{BitflipSpec, FaultError, FaultSpec, is_bitflip},
@@ -57,6 +57,8 @@ pub(super) enum Command {
     Campaign(Box<CampaignArguments>),
     /// Put the record files of a campaign's parts together.
     Merge(MergeArguments),
+    /// Show the records of a campaign: tables, a page, JUnit's XML.
+    Report(ReportArguments),
     /// Run one experiment of a record file again.
     Replay(ReplayArguments),
     /// Make a failing experiment smaller, and print it as one command.

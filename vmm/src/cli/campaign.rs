@@ -7,7 +7,7 @@ use super::{
 };
 use crate::campaign::{
     Campaign,
-    executor::FromStart,
+    executor::Forked,
     experiment,
     journal::Journal,
     partition::{self, Partition},
@@ -15,6 +15,7 @@ use crate::campaign::{
     tally::{Summary, Terminal},
     work::{self, Progress},
 };
+use crate::scenario::ForkPoint;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -115,13 +116,14 @@ pub(super) fn campaign(arguments: &CampaignArguments) -> Result<ExitCode, Failur
     ignore_file_size_signal();
     let mut journal = Journal::open(output, campaign.header_of(partition))?;
     let config = campaign.config();
+    let point = ForkPoint::boot(&config)?;
     let jobs = arguments.jobs.or_else(|| available_parallelism().ok());
     let mut bar = Bar::new(&campaign, &journal);
     let result = work::work(
         &campaign,
         &mut journal,
         jobs.map_or(1, NonZeroUsize::get),
-        || Box::new(FromStart::new(config.clone())),
+        || Ok(Box::new(Forked::new(&point, config.clone())?)),
         &mut bar,
     );
     bar.bar.finish_and_clear();

@@ -10,6 +10,7 @@ mod merge;
 mod minimize;
 mod output;
 mod replay;
+mod report;
 mod run;
 
 use args::{Arguments, Command};
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Some(Command::Bench(bench)) => bench::bench(&bench),
         Some(Command::Campaign(arguments)) => campaign::campaign(&arguments),
         Some(Command::Merge(arguments)) => merge::merge(&arguments),
+        Some(Command::Report(arguments)) => report::report(&arguments),
         Some(Command::Replay(arguments)) => replay::replay(&arguments),
         Some(Command::Minimize(arguments)) => minimize::minimize(&arguments),
         Some(Command::Inspect(inspect)) => inspect::inspect(&inspect),
