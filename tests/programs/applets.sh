@@ -1,7 +1,7 @@
 # A hundred lines of shell: here documents, pipes, loops, functions, traps, jobs, and the applets that
 # people reach for. busybox is in the directory that it starts in.
 b=$PWD/busybox
-dir=/tmp/pagelab-applets
+dir=/tmp/pagelab-applets.$$
 $b rm -rf $dir
 $b mkdir -p $dir && cd $dir || exit 9
 say() {
@@ -96,7 +96,7 @@ case "$dir" in
 esac
 set -- $($b cat words)
 say words $# $1 ${8}
-x=unset; unset x; say default ${x:-nothing} ${dir##*/pagelab-} ${#1}
+x=unset; unset x; name=${dir##*/pagelab-}; say default ${x:-nothing} ${name%.*} ${#1}
 until [ ${n:-0} -ge 3 ]; do n=$((${n:-0} + 1)); done; say until $n
 $b rm nothing 2> errors; say rm $? $($b wc -l < errors)
 { echo out; echo err >&2; } 2>&1 | $b sort

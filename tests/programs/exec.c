@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,18 +30,20 @@ int main(int argc, char **argv)
     }
     char *volatile wild = (char *)8;
     char *bad[] = { "x", NULL };
-    int fd = open("/tmp/pagelab-no-program", O_CREAT | O_WRONLY | O_TRUNC, 0700);
+    char path[] = "/tmp/no-program-XXXXXX";
+    int fd = mkstemp(path);
+    fchmod(fd, 0700);
     write(fd, "\177ELF not really, but long enough to be looked at as a header of some kind", 72);
     close(fd);
     execv("/tmp/pagelab-missing", bad);
     printf("missing: errno %d\n", errno);
-    execv("/tmp/pagelab-no-program", bad);
+    execv(path, bad);
     printf("no program: errno %d\n", errno);
     execv("/tmp", bad);
     printf("directory: errno %d\n", errno);
     execv(wild, bad);
     printf("bad pointer: errno %d\n", errno);
-    unlink("/tmp/pagelab-no-program");
+    unlink(path);
     fflush(stdout);
 
     dup2(1, 40);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -19,7 +20,8 @@ static void show(const char *what, int answer, const char *name)
 int main(void)
 {
     struct statfs system;
-    if (mkdir("/tmp/pagelab-owners", 0755) || chdir("/tmp/pagelab-owners"))
+    char directory[] = "/tmp/owners-XXXXXX";
+    if (!mkdtemp(directory) || chmod(directory, 0755) || chdir(directory))
         return 1;
     int fd = open("file", O_CREAT | O_RDWR, 0755);
     chmod("file", 06755);
@@ -53,5 +55,5 @@ int main(void)
     unlink("link");
     unlink("file");
     chdir("/");
-    return rmdir("/tmp/pagelab-owners");
+    return rmdir(directory);
 }

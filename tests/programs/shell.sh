@@ -7,7 +7,8 @@ i=0; while [ $i -lt 4 ]; do i=$((i + 1)); case $i in 2) continue;; 4) break;; es
 echo one two three | $b wc -w
 printf 'c\na\nb\n' | $b sort | $b tr a-c A-C
 cd /tmp || exit 9
-$b mkdir -p pagelab-test/x/y && cd pagelab-test || exit 8
+d=pagelab-test.$$
+$b mkdir -p $d/x/y && cd $d || exit 8
 echo hello > file; echo world >> file; $b cat file; $b wc -c < file
 $b cp file copy; $b cmp file copy && echo same
 $b mv copy x/y/moved; $b find . | $b sort
@@ -24,5 +25,5 @@ $b head -c 100000 /dev/zero | $b wc -c
 echo "here it is" | $b sed 's/here.*/there/'
 $b sleep 1 & wait $!; echo "waited $?"
 set -- x y z; shift; echo "$# $1"
-cd ..; $b rm -r pagelab-test
+cd ..; $b rm -r $d
 exit 42

@@ -5,6 +5,7 @@ use super::{
     device::Device,
     fail::FailFile,
     inode::{Content, Kind},
+    locks::{self, Owner},
     memory::{Pools, mm},
     object::{Pooled, Shared},
     pipe::{End, Pipe},
@@ -106,8 +107,13 @@ impl OpenFile {
             Kind::Proc(node) if node.is_dir() => Opened::Directory,
             Kind::Proc(ProcNode::Fail(pid, file)) => Opened::Fail(*pid, *file),
             Kind::Proc(ProcNode::PidFile(pid, PidFile::Pagemap)) => Opened::Pagemap(*pid),
-            Kind::Symlink(_) | Kind::Pipe(_) | Kind::Proc(_) => return None,
+            Kind::Symlink(_) | Kind::Pipe(_) | Kind::Fifo(_) | Kind::Proc(_) => return None,
         })
+    }
+
+    /// Whose its locks are.
+    pub(super) fn owner(&self) -> Owner {
+        Owner::File(core::ptr::from_ref(self) as u64)
     }
 
     /// Flags, as fcntl gives them.
@@ -147,6 +153,7 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        locks::release(self.owner(), None);
         if let Opened::Pipe(pipe, end) = &self.opened {
             pipe.close(*end);
         }

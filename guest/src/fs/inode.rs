@@ -75,9 +75,14 @@ pub(crate) enum Kind {
     Device(Device),
     /// A pipe, which has no name.
     Pipe(Shared<Pipe>),
+    /// A pipe that has one.
+    Fifo(Shared<Pipe>),
     /// Something that /proc makes when it is looked at.
     Proc(ProcNode),
 }
+
+/// Value of [`Inode::seals`] of a file without seals.
+pub(super) const NEVER_SEALED: u32 = u32::MAX;
 
 /// An inode.
 pub(crate) struct Inode {
@@ -93,6 +98,9 @@ pub(crate) struct Inode {
     pub(super) nlink: AtomicU32,
     pub(super) uid: AtomicU32,
     pub(super) gid: AtomicU32,
+    /// What is forbidden for good (`F_SEAL_SEAL` and its kin); [`NEVER_SEALED`] of a file that has no
+    /// such bits.
+    pub(super) seals: AtomicU32,
     /// Times in nanoseconds since 1970.
     pub(super) atime: AtomicU64,
     pub(super) mtime: AtomicU64,
@@ -149,6 +157,7 @@ impl Inode {
             nlink: AtomicU32::new(0),
             uid: AtomicU32::new(0),
             gid: AtomicU32::new(0),
+            seals: AtomicU32::new(NEVER_SEALED),
             atime: AtomicU64::new(now),
             mtime: AtomicU64::new(now),
             ctime: AtomicU64::new(now),
@@ -176,7 +185,7 @@ impl Inode {
             Kind::Directory => linux::S_IFDIR,
             Kind::Symlink(_) => linux::S_IFLNK,
             Kind::Device(_) => linux::S_IFCHR,
-            Kind::Pipe(_) => linux::S_IFIFO,
+            Kind::Pipe(_) | Kind::Fifo(_) => linux::S_IFIFO,
             Kind::Proc(node) => node.file_type(),
         };
         kind | self.mode.load(Relaxed)
@@ -189,6 +198,12 @@ impl Inode {
             Kind::Symlink(target) => target.len() as u64,
             _ => 0,
         }
+    }
+
+    /// Whether one of these seals is on it.
+    pub(super) fn is_sealed(&self, seals: u32) -> bool {
+        let on = self.seals.load(Relaxed);
+        on != NEVER_SEALED && on & seals != 0
     }
 
     /// Its content changed now.

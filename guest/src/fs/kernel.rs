@@ -97,20 +97,33 @@ impl Files {
     }
 }
 
-/// What mmap maps through a descriptor, from a page on. None of /dev/zero: memory of zeros.
+/// What mmap maps through a descriptor, from a page on. None of /dev/zero: memory of zeros. `stores`: what
+/// is stored there shall be seen by others.
 ///
 /// # Errors
-/// EBADF; ENODEV of what has no pages; EACCES if that could not even be read.
-pub(crate) fn mapping(task: &Task, fd: u64, pgoff: u64) -> Result<Option<FileMapping>, Errno> {
+/// EBADF; EPERM of what is sealed; ENODEV of what has no pages; EACCES if that could not even be read.
+pub(crate) fn mapping(
+    task: &Task,
+    fd: u64,
+    pgoff: u64,
+    stores: bool,
+) -> Result<Option<FileMapping>, Errno> {
     let files = task.files.as_ref().ok_or(Errno::EBADF)?;
     let file = files.get(fd as u32)?;
     match &file.opened {
-        Opened::Regular(content) => Ok(Some(FileMapping {
-            file: content.id(),
-            pgoff,
-            may_read: file.is_readable(),
-            may_write: file.is_writable(),
-        })),
+        Opened::Regular(content) => {
+            let seals = linux::F_SEAL_WRITE | linux::F_SEAL_FUTURE_WRITE;
+            let is_sealed = file.dentry.inode.is_sealed(seals);
+            if is_sealed && stores {
+                return Err(Errno::EPERM);
+            }
+            Ok(Some(FileMapping {
+                file: content.id(),
+                pgoff,
+                may_read: file.is_readable(),
+                may_write: file.is_writable() && !is_sealed,
+            }))
+        }
         Opened::Device(Device::Zero) => Ok(None),
         Opened::Path => Err(Errno::EBADF),
         _ if !file.is_readable() => Err(Errno::EACCES),

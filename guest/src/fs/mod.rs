@@ -8,7 +8,7 @@
 //! * `file`: open files; `reading`: how they are read. `table`: a process's descriptors and directory. `pipe`: pipes.
 //! * `device`, `line`: /dev, and where a program's output goes. `proc`: /proc; `fail`: two files of it;
 //!   `task`: what it says of processes.
-//! * `poll`: whether a read or a write would wait.
+//! * `locks`: locks on files. `poll`: whether a read or a write would wait.
 //! * `disk`: the file system on a disk.
 //! * `transfer`, `iov`: bytes between files and a program's memory. `user`: that memory.
 //! * `calls`: the system calls.
@@ -19,7 +19,8 @@
 //!
 //! Each name, pipe and chunk of descriptors has its own, held for some loads and stores. Never two
 //! at once but the chunks of a parent and its child-to-be, and never across an allocation. There is
-//! one thread of execution, so none of them is ever waited for.
+//! one thread of execution, so none of them is ever waited for. The table of `locks` has one, taken
+//! under none of these and with none taken under it.
 
 mod calls;
 pub(crate) mod clock;
@@ -33,6 +34,7 @@ mod inode;
 mod iov;
 mod kernel;
 mod line;
+mod locks;
 mod memory;
 mod object;
 mod path;

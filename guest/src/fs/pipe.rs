@@ -17,6 +17,11 @@ pub(crate) fn take_change() -> bool {
     CHANGED.swap(false, Relaxed)
 }
 
+/// What somebody waits for has changed, though it is no pipe.
+pub(super) fn note_change() {
+    CHANGED.store(true, Relaxed);
+}
+
 /// Pages of a pipe (Linux: `PIPE_DEF_BUFFERS`).
 const PAGES: usize = 16;
 
@@ -35,6 +40,18 @@ pub(crate) enum End {
     Read,
     /// Where one writes.
     Write,
+    /// Both, of a FIFO.
+    Both,
+}
+
+impl End {
+    /// Whether this one is, or is among, `end`.
+    const fn is_of(self, end: Self) -> bool {
+        matches!(
+            (self, end),
+            (_, Self::Both) | (Self::Read, Self::Read) | (Self::Write, Self::Write)
+        )
+    }
 }
 
 /// A pipe.
@@ -48,8 +65,9 @@ struct Ring {
     start: usize,
     /// Bytes.
     len: usize,
-    readers: u32,
-    writers: u32,
+    /// How often each end is open, and how often it was opened: that of reading, that of writing.
+    users: [u32; 2],
+    openings: [u32; 2],
 }
 
 impl Pipe {
@@ -63,26 +81,44 @@ impl Pipe {
                 pages: [None; PAGES],
                 start: 0,
                 len: 0,
-                readers: 0,
-                writers: 0,
+                users: [0; 2],
+                openings: [0; 2],
             }),
         })
     }
 
     /// An end is open once more.
     pub(super) fn open(&self, end: End) {
-        *self.ring.lock().users(end) += 1;
+        let mut ring = self.ring.lock();
+        for index in Ring::ends(end) {
+            ring.users[index] += 1;
+            ring.openings[index] = ring.openings[index].wrapping_add(1);
+        }
     }
 
-    /// An end is open once less.
+    /// An end is open once less. What is in a pipe that nobody has open is gone.
     pub(super) fn close(&self, end: End) {
-        *self.ring.lock().users(end) -= 1;
+        let left = {
+            let mut ring = self.ring.lock();
+            for index in Ring::ends(end) {
+                ring.users[index] -= 1;
+            }
+            if ring.users == [0; 2] { ring.len } else { 0 }
+        };
         CHANGED.store(true, Relaxed);
+        self.discard(left);
     }
 
     /// Whether anybody has this end open.
     pub(super) fn is_open(&self, end: End) -> bool {
-        *self.ring.lock().users(end) > 0
+        let ring = self.ring.lock();
+        Ring::ends(end).any(|index| ring.users[index] > 0)
+    }
+
+    /// How often this end has been opened.
+    pub(super) fn openings(&self, end: End) -> u32 {
+        let ring = self.ring.lock();
+        Ring::ends(end).fold(0, |sum, index| ring.openings[index].wrapping_add(sum))
     }
 
     /// Bytes to read.
@@ -182,11 +218,11 @@ impl Pipe {
 }
 
 impl Ring {
-    fn users(&mut self, end: End) -> &mut u32 {
-        match end {
-            End::Read => &mut self.readers,
-            End::Write => &mut self.writers,
-        }
+    /// Places of an end's counts.
+    fn ends(end: End) -> impl Iterator<Item = usize> {
+        let both = [End::Read, End::Write].into_iter().enumerate();
+        both.filter(move |(_, one)| one.is_of(end))
+            .map(|(index, _)| index)
     }
 
     /// Bytes that there is room for. The first page's is not used again before all of it has been

@@ -34,6 +34,11 @@ impl OpenFile {
                 };
                 bytes | end
             }
+            Opened::Pipe(pipe, End::Both) => {
+                let bytes = if pipe.len() > 0 { READABLE } else { 0 };
+                let room = if pipe.room() >= PIPE_BUF { WRITABLE } else { 0 };
+                bytes | room
+            }
             Opened::Pipe(pipe, End::Write) => {
                 let room = if pipe.room() >= PIPE_BUF { WRITABLE } else { 0 };
                 let end = if pipe.is_open(End::Read) {

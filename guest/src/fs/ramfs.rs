@@ -10,6 +10,7 @@ use super::{
     memory::mm,
     object::{Bytes, Shared},
     path::{AtEnd, Last, Origin, Resolved, resolve},
+    pipe::Pipe,
     proc::ProcNode,
     table::Files,
 };
@@ -215,7 +216,8 @@ impl Ramfs {
                 };
                 Kind::Device(*device)
             }
-            // Block devices, sockets and named pipes are not there to be used.
+            linux::S_IFIFO => Kind::Fifo(Pipe::create()?),
+            // Block devices and sockets are not there to be used.
             _ => return Ok(()),
         };
         let inode = Inode::create(kind, entry.mode)?;

@@ -4,9 +4,11 @@
 use super::{
     dentry::Dentry,
     file::OpenFile,
+    locks::{self, Owner},
     memory::Pools,
     object::{Pooled, Shared},
 };
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use pagelab_abi::errno::Errno;
 use pagelab_mm::slab::KmemCache;
 use spin::Mutex;
@@ -62,7 +64,24 @@ pub(crate) struct Files {
     pub(super) exe: Option<Shared<Dentry>>,
     pub(super) umask: u32,
     pub(super) partial: Option<Partial>,
+    /// An open of a FIFO that waits for its other end.
+    pub(super) opening: Option<Opening>,
+    /// Its number, never used twice: whose its locks are.
+    number: u64,
 }
+
+/// An open of a FIFO that waits.
+pub(super) struct Opening {
+    /// Directory, path and flags, as the call has them.
+    pub(super) call: [u64; 3],
+    /// What will be the descriptor's.
+    pub(super) file: Shared<OpenFile>,
+    /// How often the other end had been opened.
+    pub(super) seen: u32,
+}
+
+/// The next [`Files::number`].
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl Files {
     /// No descriptors; the directory is the root.
@@ -74,7 +93,14 @@ impl Files {
             exe: None,
             umask: 0o022,
             partial: None,
+            opening: None,
+            number: NEXT.fetch_add(1, Relaxed),
         }
+    }
+
+    /// Whose a process's locks are.
+    pub(super) fn owner(&self) -> Owner {
+        Owner::Process(self.number)
     }
 
     /// The files of a child.
@@ -116,6 +142,8 @@ impl Files {
 
     /// Forgets how far a waiting call has come, and says it: a signal has ended it.
     pub(crate) fn take_partial(&mut self) -> Option<u64> {
+        self.opening = None;
+        locks::stop_waiting(self.owner());
         self.partial.take().map(|partial| partial.done as u64)
     }
 
@@ -205,6 +233,9 @@ impl Files {
         let chunk = self.chunk_for(fd)?;
         let old = chunk.0.lock().files[slot].replace(file);
         self.set_close_on_exec(fd, closes_on_exec);
+        if let Some(old) = &old {
+            self.closed(old);
+        }
         Ok(old)
     }
 
@@ -219,7 +250,19 @@ impl Files {
             slots.close_on_exec &= !(1 << slot);
             slots.files[slot].take().ok_or(Errno::EBADF)?
         };
+        self.closed(&file);
         drop(file);
         Ok(())
+    }
+
+    /// As POSIX has it: with any descriptor of a file a process loses all its locks on it.
+    fn closed(&self, file: &OpenFile) {
+        locks::release(self.owner(), Some(file.dentry.inode.ino));
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        locks::release(self.owner(), None);
     }
 }

@@ -4,7 +4,7 @@ use super::{
     device::Device,
     disk,
     file::{OpenFile, Opened},
-    inode::{Content, Kind},
+    inode::{Content, Inode, Kind},
     iov::Transfer,
     memory::mm,
     pipe::{End, PIPE_BUF, Pipe},
@@ -14,7 +14,7 @@ use super::{
 };
 use core::sync::atomic::Ordering::Relaxed;
 use linux_raw_sys::general as linux;
-use pagelab_abi::errno::Errno;
+use pagelab_abi::{PAGE_SIZE, errno::Errno};
 
 /// Bytes that go through the kernel's stack at once.
 const BOUNCE: usize = 1024;
@@ -113,7 +113,7 @@ impl OpenFile {
                 } else {
                     position.unwrap_or_else(|| self.position.load(Relaxed))
                 };
-                let done = write_content(content, transfer, at)?;
+                let done = write_content(content, transfer, at, &self.dentry.inode)?;
                 if position.is_none() {
                     self.position.store(at + done as u64, Relaxed);
                 }
@@ -286,7 +286,16 @@ fn read_pagemap(pid: u32, transfer: &mut Transfer<'_>, at: u64) -> Result<usize,
     Ok(done)
 }
 
-fn write_content(content: &Content, transfer: &mut Transfer<'_>, at: u64) -> Result<usize, Stop> {
+fn write_content(
+    content: &Content,
+    transfer: &mut Transfer<'_>,
+    at: u64,
+    inode: &Inode,
+) -> Result<usize, Stop> {
+    if transfer.left() > 0 && inode.is_sealed(linux::F_SEAL_WRITE | linux::F_SEAL_FUTURE_WRITE) {
+        return Err(Errno::EPERM.into());
+    }
+    let may_grow = !inode.is_sealed(linux::F_SEAL_GROW);
     let mut buf = [0; BOUNCE];
     let mut done = 0;
     while transfer.left() > 0 {
@@ -295,7 +304,15 @@ fn write_content(content: &Content, transfer: &mut Transfer<'_>, at: u64) -> Res
         if room == 0 {
             return partly(done, Errno::EFBIG);
         }
-        let wanted = transfer.left().min(room);
+        let mut wanted = transfer.left().min(room);
+        if !may_grow {
+            // As Linux: what goes to one page is refused as a whole.
+            let in_page = (PAGE_SIZE - to % PAGE_SIZE).min(transfer.left() as u64);
+            if to + in_page > mm().file_size(content.id()) {
+                return partly(done, Errno::EPERM);
+            }
+            wanted = wanted.min(in_page as usize);
+        }
         let len = match transfer.peek(&mut buf[..wanted]) {
             Ok(0) => break,
             Ok(len) => len,

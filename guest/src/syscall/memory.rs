@@ -46,7 +46,9 @@ pub(super) fn mmap(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Er
     };
     let task = tasks.get_mut(slot);
     if !request.flags.contains(MapFlags::ANONYMOUS) {
-        request.file = fs::mapping(task, fd, offset / 4096)?;
+        let is_shared = request.flags.intersects(MapFlags::SHARED);
+        let stores = is_shared && request.prot.contains(Prot::WRITE);
+        request.file = fs::mapping(task, fd, offset / 4096, stores)?;
     }
     let space = task.space.as_mut().ok_or(Errno::ENOMEM)?;
     space.mmap(&request)

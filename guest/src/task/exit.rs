@@ -57,13 +57,21 @@ impl Tasks {
         }
     }
 
-    /// The word of set_tid_address becomes 0. Nobody can wait for it: there are no threads.
+    /// The word of set_tid_address becomes 0 in memory that is another's as well, who might wait for it
+    /// (Linux kernel/fork.c: `mm_release`). That is so of a vfork child.
     fn clear_child_tid(&mut self, slot: Slot) {
         let task = self.get_mut(slot);
         let address = core::mem::take(&mut task.clear_child_tid);
-        if let Some(space) = &mut task.space
-            && address != 0
-        {
+        let pid = task.pid();
+        if address == 0 {
+            return;
+        }
+        let mut others = self.iter();
+        if !others.any(|(_, task)| task.waits_for() == Some(WaitFor::Vfork(pid))) {
+            return;
+        }
+        drop(others);
+        if let Some(space) = &mut self.get_mut(slot).space {
             // As Linux: a bad address is nobody's fault any more.
             let _ = space.write(address, &0_u32.to_le_bytes());
         }

@@ -1,6 +1,6 @@
 //! The birth of a process.
 
-use super::{Pid, Slot, Tasks, WaitFor};
+use super::{Pid, Slot, Task, Tasks, WaitFor};
 use crate::arch::user;
 use bitflags::bitflags;
 use core::sync::atomic::Ordering::Relaxed;
@@ -113,10 +113,7 @@ impl Tasks {
         child.shared.oom_score_adj.store(adj, Relaxed);
         let group = parent.shared.memory_group.load(Relaxed);
         child.shared.memory_group.store(group, Relaxed);
-        child.files = match &parent.files {
-            Some(files) => Some(files.fork()?),
-            None => None,
-        };
+        child.inherit_files(parent)?;
         if let Some(space) = &mut parent.space
             && !flags.contains(CloneFlags::VM)
         {
@@ -153,5 +150,16 @@ impl Tasks {
                 self.wake_vfork_parent(pid);
             }
         }
+    }
+}
+
+impl Task {
+    /// Gives it its parent's files. Not together with the rest of a fork: a stack has no room for both.
+    #[inline(never)]
+    fn inherit_files(&mut self, parent: &Self) -> Result<(), Errno> {
+        if let Some(files) = &parent.files {
+            self.files = Some(files.fork()?);
+        }
+        Ok(())
     }
 }

@@ -3,6 +3,10 @@
 alike! {
     files_in_tmp: ["./files"],
     pipes: ["./pipes"],
+    fifos: ["./fifos"],
+    locks: ["./locks"],
+    names_relative_to_a_directory: ["./names_at"],
+    seals: ["./seals"],
     what_is_ready_is_told: ["./poll"],
     files_have_owners: ["./owners"],
 }

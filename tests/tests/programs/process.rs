@@ -11,6 +11,7 @@ alike! {
     no_arguments_arrive: ["./arguments"],
     arguments_and_environment_arrive: ["./arguments", "one", "two words", "", "-x=1", "--"],
     futexes_between_processes: ["./futexes"],
+    calls_of_c_libraries: ["./process_calls"],
     exec: ["./exec"],
     scripts_name_who_runs_them: ["./scripts"],
     files_that_are_no_programs_are_refused: ["./bad_programs"],
@@ -75,4 +76,18 @@ fn processes_that_wait_for_each_other_for_ever_are_named() {
     assert_eq!(ran.status, Some(8), "{ran:?}");
     assert!(ran.stderr.contains("DEADLOCKED"), "{ran:?}");
     assert!(ran.stderr.contains("1 (deadlock) for a"), "{ran:?}");
+}
+
+#[test]
+fn a_thread_is_an_error_to_who_asks_for_one() {
+    for build in [Build::Glibc, Build::Musl] {
+        let Some(folder) = programs(build) else {
+            return;
+        };
+        let report = guest(folder, &SMALL, &["./threads"]);
+        assert_eq!(report["verdict"], "held", "{}", report["reasons"]);
+        assert_eq!(report["program"]["status"], 0, "{}", report["program"]);
+        let text = report["program"]["stdout"].as_str().unwrap();
+        assert!(text.starts_with("no thread: "), "{text}");
+    }
 }

@@ -1,10 +1,10 @@
 //! Descriptors.
 
-use super::{Caller, fd};
+use super::{Caller, fd, lock, seal};
 use crate::fs::{
     file::{CHANGEABLE, OpenFile, Opened},
     object::Shared,
-    pipe::{self, End},
+    pipe,
     table::MAX_FILES,
     transfer::Answer,
 };
@@ -95,9 +95,19 @@ pub(super) fn fcntl(caller: &mut Caller<'_>, number: u64, command: u64, arg: u64
             Opened::Pipe(..) => pipe::CAPACITY as u64,
             _ => return Err(Errno::EBADF.into()),
         },
-        // One process at a time, and none can wait for a lock: there is never a conflict that
-        // anybody could see.
-        linux::F_SETLK | linux::F_SETLKW => 0,
+        linux::F_GETLK
+        | linux::F_SETLK
+        | linux::F_SETLKW
+        | linux::F_OFD_GETLK
+        | linux::F_OFD_SETLK
+        | linux::F_OFD_SETLKW => {
+            if file.has(linux::O_PATH) {
+                return Err(Errno::EBADF.into());
+            }
+            return lock::record(caller, &file, command as u32, arg);
+        }
+        linux::F_GET_SEALS => return seal::get(&file),
+        linux::F_ADD_SEALS => return seal::add(caller, &file, arg),
         linux::F_GETOWN | linux::F_SETOWN => 0,
         _ => return Err(Errno::EINVAL.into()),
     };
@@ -130,7 +140,7 @@ pub(super) fn ioctl(caller: &mut Caller<'_>, number: u64, command: u64, arg: u64
             }
         }
         ioctl::FIONREAD => match &file.opened {
-            Opened::Pipe(pipe, End::Read | End::Write) => {
+            Opened::Pipe(pipe, _) => {
                 caller.program.put(arg, &(pipe.len() as i32))?;
             }
             Opened::Regular(_) => {

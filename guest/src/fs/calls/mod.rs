@@ -3,16 +3,19 @@
 //! * `open`: names become descriptors. `fd`: descriptors. `io`: bytes. `size`: sizes and positions.
 //! * `owner`: whose files are. `statfs`: file systems.
 //! * `name`: names come, go and change. `stat`: what is known of a file. `list`: directories.
-//! * `copy`: from file to file. `advise`: how files will be used.
+//! * `copy`: from file to file. `node`: FIFOs and devices. `lock`: locks. `seal`: what memfds forbid. `advise`: how files will be used.
 
 mod advise;
 mod copy;
 mod fd;
 mod io;
 mod list;
+mod lock;
 mod name;
+mod node;
 mod open;
 mod owner;
+mod seal;
 mod size;
 mod stat;
 mod statfs;
@@ -125,6 +128,7 @@ pub(crate) fn call(caller: &mut Caller<'_>, number: u32, args: &Args) -> Option<
         linux::__NR_dup2 => fd::dup2(caller, a, b),
         linux::__NR_dup3 => fd::dup3(caller, a, b, c),
         linux::__NR_fcntl => fd::fcntl(caller, a, b, c),
+        linux::__NR_flock => lock::flock(caller, a, b),
         linux::__NR_ioctl => fd::ioctl(caller, a, b, c),
 
         linux::__NR_read => io::read(caller, args),
@@ -172,6 +176,8 @@ pub(crate) fn call(caller: &mut Caller<'_>, number: u32, args: &Args) -> Option<
         linux::__NR_unlink => name::unlinkat(caller, AT_FDCWD, a, 0),
         linux::__NR_unlinkat => name::unlinkat(caller, a, b, c),
         linux::__NR_rmdir => name::unlinkat(caller, AT_FDCWD, a, linux::AT_REMOVEDIR.into()),
+        linux::__NR_mknod => node::mknodat(caller, AT_FDCWD, a, b, c),
+        linux::__NR_mknodat => node::mknodat(caller, a, b, c, d),
         linux::__NR_mkdir => name::mkdirat(caller, AT_FDCWD, a, b),
         linux::__NR_mkdirat => name::mkdirat(caller, a, b, c),
         linux::__NR_rename => name::renameat2(caller, [AT_FDCWD, a, AT_FDCWD, b, 0]),

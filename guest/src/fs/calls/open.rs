@@ -11,7 +11,7 @@ use crate::fs::{
     path::AtEnd,
     pipe::{End, Pipe},
     proc,
-    transfer::Answer,
+    transfer::{Answer, Stop},
 };
 use core::sync::atomic::Ordering::Relaxed;
 use linux_raw_sys::general as linux;
@@ -30,15 +30,16 @@ const MEMFD_NAME_MAX: usize = 249;
 pub(super) fn openat(
     caller: &mut Caller<'_>,
     dirfd: u64,
-    path: u64,
+    at: u64,
     flags: u64,
     mode: u64,
 ) -> Answer {
-    let path = caller.program.path(path)?;
+    let path = caller.program.path(at)?;
     let flags = checked(flags as u32)?;
     // First, so that nothing is made in vain.
     let fd = caller.files.reserve(0, caller.nofile)?;
-    let file = caller.open(dirfd, &path, flags, mode as u32)?;
+    let call = [dirfd, at, flags.into()];
+    let file = caller.open(call, &path, flags, mode as u32)?;
     let closes = flags & linux::O_CLOEXEC != 0;
     drop(caller.files.put(fd, file, closes)?);
     Ok(fd.into())
@@ -62,11 +63,12 @@ fn checked(flags: u32) -> Result<u32, Errno> {
 impl Caller<'_> {
     fn open(
         &mut self,
-        dirfd: u64,
+        call: [u64; 3],
         path: &[u8],
         flags: u32,
         mode: u32,
-    ) -> Result<Shared<OpenFile>, Errno> {
+    ) -> Result<Shared<OpenFile>, Stop> {
+        let [dirfd, ..] = call;
         let creates = flags & linux::O_CREAT != 0;
         let is_exclusive = creates && flags & linux::O_EXCL != 0;
         let follow = flags & linux::O_NOFOLLOW == 0 && !is_exclusive;
@@ -78,10 +80,15 @@ impl Caller<'_> {
         };
         let resolved = self.walk(dirfd, path, at_end)?;
         match &resolved.found {
-            Some(_) if is_exclusive => Err(Errno::EEXIST),
+            Some(_) if is_exclusive => Err(Errno::EEXIST.into()),
             Some(dentry) => {
                 let dentry = dentry.clone();
-                self.open_existing(&dentry, flags)
+                match &dentry.inode.kind {
+                    Kind::Fifo(pipe) if flags & (linux::O_PATH | linux::O_DIRECTORY) == 0 => {
+                        self.open_fifo(&dentry, pipe, flags, call)
+                    }
+                    _ => Ok(self.open_existing(&dentry, flags)?),
+                }
             }
             None if creates => {
                 let dentry = self.create(&resolved, mode)?;
@@ -91,9 +98,9 @@ impl Caller<'_> {
                 if file.is_err() {
                     disk::unlink(&dentry)?;
                 }
-                file
+                Ok(file?)
             }
-            None => Err(Errno::ENOENT),
+            None => Err(Errno::ENOENT.into()),
         }
     }
 
@@ -171,8 +178,20 @@ pub(super) fn memfd_create(caller: &mut Caller<'_>, name: u64, flags: u64) -> An
     let mut name = [0; MEMFD_NAME_MAX + PREFIX.len()];
     name[..PREFIX.len()].copy_from_slice(PREFIX);
     name[PREFIX.len()..PREFIX.len() + given.len()].copy_from_slice(&given);
+    let both = u64::from(linux::MFD_EXEC | linux::MFD_NOEXEC_SEAL);
+    if flags & both == both {
+        return Err(Errno::EINVAL.into());
+    }
+    let (mode, seals) = if flags & u64::from(linux::MFD_NOEXEC_SEAL) != 0 {
+        (0o666, linux::F_SEAL_EXEC)
+    } else if flags & u64::from(linux::MFD_ALLOW_SEALING) != 0 {
+        (0o777, 0)
+    } else {
+        (0o777, linux::F_SEAL_SEAL)
+    };
     let content = Content::new_shmem()?;
-    let inode = Inode::create(Kind::Regular(content.clone()), 0o777)?;
+    let inode = Inode::create(Kind::Regular(content.clone()), mode)?;
+    inode.seals.store(seals, Relaxed);
     let dentry = Dentry::create(&name[..PREFIX.len() + given.len()], inode, None)?;
     let file = OpenFile::create(Opened::Regular(content), dentry, linux::O_RDWR)?;
     let closes = flags & u64::from(linux::MFD_CLOEXEC) != 0;

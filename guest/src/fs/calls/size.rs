@@ -1,6 +1,6 @@
 //! Sizes and positions.
 
-use super::{AT_FDCWD, Caller, fd};
+use super::{AT_FDCWD, Caller, fd, seal::WRITES};
 use crate::fs::{
     disk,
     file::Opened,
@@ -77,6 +77,12 @@ fn set_size(inode: &Inode, size: u64) -> Answer {
     let Kind::Regular(content) = &inode.kind else {
         return Err(Errno::EINVAL.into());
     };
+    let old = inode.size();
+    if size < old && inode.is_sealed(linux::F_SEAL_SHRINK)
+        || size > old && inode.is_sealed(linux::F_SEAL_GROW)
+    {
+        return Err(Errno::EPERM.into());
+    }
     mm().truncate(content.id(), size)
         .map_err(FileError::errno)?;
     inode.modified();
@@ -114,6 +120,12 @@ pub(super) fn fallocate(
     let end = offset + len;
     if end > MAX_SIZE {
         return Err(Errno::EFBIG.into());
+    }
+    let inode = &file.dentry.inode;
+    if mode == PUNCH && inode.is_sealed(WRITES)
+        || mode == 0 && end > inode.size() && inode.is_sealed(linux::F_SEAL_GROW)
+    {
+        return Err(Errno::EPERM.into());
     }
     if mode == PUNCH {
         mm().punch_hole(content, offset, end)

@@ -263,6 +263,10 @@ fn set_mode(inode: &Inode, mode: u64) -> Answer {
     if inode.is_transient() {
         return Err(Errno::EPERM.into());
     }
+    let changed = inode.mode.load(Relaxed) ^ mode as u32;
+    if changed & 0o111 != 0 && inode.is_sealed(linux::F_SEAL_EXEC) {
+        return Err(Errno::EPERM.into());
+    }
     inode.mode.store(mode as u32 & 0o7777, Relaxed);
     inode.changed();
     Ok(0)

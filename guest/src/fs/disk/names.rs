@@ -37,7 +37,7 @@ fn kind_of(inode: &Inode) -> FileKind {
         Kind::Regular(_) => FileKind::Regular,
         Kind::Directory => FileKind::Directory,
         Kind::Symlink(_) => FileKind::Symlink,
-        Kind::Device(_) | Kind::Pipe(_) | Kind::Proc(_) => FileKind::Other,
+        Kind::Device(_) | Kind::Pipe(_) | Kind::Fifo(_) | Kind::Proc(_) => FileKind::Other,
     }
 }
 
