@@ -283,6 +283,10 @@ pub(super) enum Subject {
     Reclaim,
     /// The default scenario, beside the same machine that only boots.
     Scenario,
+    /// Going back to a snapshot, by pages that were stored to, beside a copy of all RAM.
+    Restore,
+    /// An experiment, beside its restore and the guest's own execution; two threads; recording.
+    Campaign,
     /// Faults, mmap, fork and the like in the guest, beside the Linux that pagelab runs on; exact
     /// instruction counts under scripts/nested-kvm --icount.
     Vm,

@@ -1,5 +1,6 @@
 //! `pagelab bench`: what needs a machine, as ratios against a peer in the same run.
 
+mod campaign;
 mod cold_start;
 mod footprint;
 mod peer;
@@ -28,6 +29,8 @@ pub(super) fn bench(arguments: &BenchArguments) -> Result<ExitCode, Failure> {
             Subject::Footprint => footprint::measure()?,
             Subject::Reclaim => reclaim::measure(arguments.runs)?,
             Subject::Scenario => scenario::measure(arguments.runs)?,
+            Subject::Restore => campaign::restore(arguments.runs)?,
+            Subject::Campaign => campaign::campaign(arguments.runs)?,
             Subject::Vm => vm::measure()?,
         };
         output::text(&line)?;

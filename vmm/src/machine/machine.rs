@@ -65,7 +65,7 @@ pub struct Machine {
 }
 
 /// What a machine is made with beside its parts; as [`MachineConfig`] has it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Settings {
     /// How long the guest may take without a sign of life.
     pub(super) watchdog: Duration,
@@ -296,6 +296,15 @@ impl Machine {
     /// The kernel that was loaded.
     pub fn kernel(&self) -> &Kernel {
         &self.kernel
+    }
+
+    /// Makes the machine's CPU another one, as far as a snapshot can tell.
+    #[cfg(test)]
+    pub(super) fn change_cpuid_for_tests(&mut self) {
+        let entries = self.cpuid.as_mut_slice();
+        if let Some(features) = entries.iter_mut().find(|entry| entry.function == 1) {
+            features.ecx ^= 1;
+        }
     }
 
     pub(super) fn elapsed(&self) -> Duration {

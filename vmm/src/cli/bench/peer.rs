@@ -45,6 +45,17 @@ impl Mapping {
         }
     }
 
+    /// Copies all of another one of the same size.
+    pub(super) fn copy_from(&mut self, other: &Self) {
+        let bytes = self.bytes.min(other.bytes);
+        // SAFETY: both are mappings of at least so many bytes, readable and writable, and apart.
+        unsafe {
+            self.start
+                .as_ptr()
+                .copy_from_nonoverlapping(other.start.as_ptr(), bytes)
+        };
+    }
+
     /// Gives all pages back to the system.
     pub(super) fn discard(&mut self) -> Result<(), Failure> {
         // SAFETY: the whole of a mapping that this value owns; its contents may be lost.

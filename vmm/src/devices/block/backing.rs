@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -229,6 +229,77 @@ fn blocks(at: u64, bytes: &mut [u8]) -> impl Iterator<Item = (u64, usize, &mut [
         let within = if index == 0 { at % BLOCK_SIZE } else { 0 };
         (number, within as usize, bytes)
     })
+}
+
+impl Sectors {
+    /// A disk of which nothing was written, in memory of the host.
+    pub(crate) fn empty(size: u64, read_only: bool) -> io::Result<Self> {
+        let disk = Backing::anonymous(size).map_err(io::Error::other)?;
+        Ok(Self {
+            read_only,
+            ..disk.freeze()
+        })
+    }
+
+    /// Writes a block of a disk on which nothing stands yet.
+    pub(crate) fn fill(&self, number: u64, bytes: &[u8]) -> io::Result<()> {
+        let at = number.checked_mul(BLOCK_SIZE);
+        let at = at.filter(|at| *at < self.size);
+        let at = at.ok_or(io::ErrorKind::UnexpectedEof)?;
+        self.file.write_all_at(bytes, at)
+    }
+
+    /// Bytes of the disk.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether it can only be read.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// A block.
+    pub(crate) fn block(&self, number: u64) -> io::Result<Box<[u8; BLOCK_SIZE as usize]>> {
+        let mut bytes = Box::new([0; BLOCK_SIZE as usize]);
+        Backing::on(self).read_at(number * BLOCK_SIZE, &mut bytes[..])?;
+        Ok(bytes)
+    }
+
+    /// Numbers of the blocks that are not zero, ascending.
+    pub(crate) fn blocks(&self) -> io::Result<Vec<u64>> {
+        let mut numbers: Vec<u64> = self.frozen.numbers().collect();
+        let mut at = 0;
+        while let Some(data) = seek(&self.file, at, libc::SEEK_DATA)? {
+            // There is a hole at the end of every file.
+            at = seek(&self.file, data, libc::SEEK_HOLE)?.unwrap_or(self.size);
+            numbers.extend(data / BLOCK_SIZE..at.min(self.size).div_ceil(BLOCK_SIZE));
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut not_zero = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            if *self.block(number)? != [0; BLOCK_SIZE as usize] {
+                not_zero.push(number);
+            }
+        }
+        Ok(not_zero)
+    }
+}
+
+/// The next byte from `at` on that is data, or a hole (lseek(2)); none behind the last.
+fn seek(file: &File, at: u64, what: libc::c_int) -> io::Result<Option<u64>> {
+    let at = libc::off_t::try_from(at).map_err(io::Error::other)?;
+    // SAFETY: the call moves the file's position, on which nothing here depends.
+    let found = unsafe { libc::lseek(file.as_raw_fd(), at, what) };
+    if let Ok(found) = u64::try_from(found) {
+        return Ok(Some(found));
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::ENXIO) => Ok(None),
+        _ => Err(error),
+    }
 }
 
 fn is_disk_size(size: u64) -> bool {

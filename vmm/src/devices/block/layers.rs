@@ -24,6 +24,13 @@ type Layer = BTreeMap<u64, Block>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Frozen(Vec<Arc<Layer>>);
 
+impl Frozen {
+    /// Numbers of the blocks in any layer; some may come more than once.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.iter().flat_map(|layer| layer.keys().copied())
+    }
+}
+
 /// Layers, of which the top one takes what is written.
 #[derive(Debug, Default)]
 pub(super) struct Layers {

@@ -22,11 +22,13 @@ use vm_memory::ReadVolatile;
 
 pub use problem::{KernelError, KernelProblem};
 
+use serde::{Deserialize, Serialize};
+
 use super::embedded;
 use super::memory::GuestMemory;
 
 /// Where the kernel comes from.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kernel {
     /// pagelab's own guest, which the program carries.
     Embedded,

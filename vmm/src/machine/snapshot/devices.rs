@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::devices::balloon::BalloonState;
+use crate::devices::block::backing::Sectors;
 use crate::devices::block::{Backing, BlockState};
 use crate::devices::lock;
 use crate::devices::serial::{ConsoleState, OutputState};
@@ -67,6 +68,23 @@ impl DevicesState {
         // Last: a device may have raised its line while it was restored.
         devices.irqs.set_pending(self.irqs);
         Ok(())
+    }
+
+    /// The sectors of the disks: for swap, for files.
+    pub(super) fn sectors(&self) -> [Option<&Sectors>; 2] {
+        [&self.swap, &self.disk].map(|disk| disk.as_ref()?.device.sectors.as_ref())
+    }
+
+    /// Gives the disks their sectors; false if there are sectors without a disk, or the other way round.
+    pub(super) fn put_sectors(&mut self, sectors: Vec<Option<Sectors>>) -> bool {
+        let disks = [&mut self.swap, &mut self.disk];
+        disks.into_iter().zip(sectors).all(|(disk, sectors)| {
+            let fits = disk.is_some() == sectors.is_some();
+            if let Some(disk) = disk {
+                disk.device.sectors = sectors;
+            }
+            fits
+        })
     }
 
     /// Whether the machine runs a program.

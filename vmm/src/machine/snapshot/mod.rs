@@ -23,12 +23,13 @@
 //! * [`Snapshot`]: one moment. Cloning it shares it; it can go to other threads.
 //! * `memory`: pages in a sealed memfd, which forks map without copying. `pagemap`: which pages there are.
 //! * `reset`: makes memory what it was, by the pages that were stored to or as a whole; `costs` chooses.
-//! * `cpu`, `devices`: the other parts.
+//! * `cpu`, `devices`: the other parts. [`file`](mod@file): all of them in a file.
 
 mod costs;
 mod cpu;
 mod devices;
 mod error;
+pub mod file;
 mod memory;
 mod pagemap;
 mod reset;
@@ -45,6 +46,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use kvm_bindings::CpuId;
+use serde::{Deserialize, Serialize};
 
 use self::cpu::CpuState;
 use self::devices::DevicesState;
@@ -74,7 +76,7 @@ struct Parts {
 }
 
 /// How far the machine had come.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct RunState {
     root_pfn: Option<u64>,
     phase: RunPhase,

@@ -16,7 +16,7 @@ use crate::size::ByteSize;
 
 /// What is left of a run that came to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct End {
+pub(super) struct End {
     hash: u64,
     events: u64,
     console: String,
@@ -25,7 +25,7 @@ struct End {
 }
 
 /// A machine at the end of its boot, with a balloon that is asked for a part of it.
-fn booted(workload: &str) -> Machine {
+pub(super) fn booted(workload: &str) -> Machine {
     let config = MachineConfig {
         memory: 64 << 20,
         cmdline: format!("workload={workload} seed=7"),
@@ -46,7 +46,7 @@ fn booted(workload: &str) -> Machine {
 }
 
 /// Runs to this event; false if the guest ended before.
-fn run_to(machine: &mut Machine, event: u64) -> bool {
+pub(super) fn run_to(machine: &mut Machine, event: u64) -> bool {
     machine.root_page().unwrap().arm_stop(event, None).unwrap();
     loop {
         match machine.run().unwrap() {
@@ -58,7 +58,7 @@ fn run_to(machine: &mut Machine, event: u64) -> bool {
     }
 }
 
-fn run_to_end(machine: &mut Machine) -> End {
+pub(super) fn run_to_end(machine: &mut Machine) -> End {
     assert!(!run_to(machine, NEVER));
     let root = machine.root().unwrap();
     End {
