@@ -15,6 +15,9 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 
 #define PAGE 4096
 #define ENOUGH 400
@@ -176,6 +179,63 @@ static int do_pipe(void) {
 
 static void nothing(void) {}
 
+/* The same file on a disk, in /mnt, none of which is in the page cache. */
+static void cold(void) {
+  make_area();
+  if (fsync(file) || posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED))
+    exit(80);
+}
+
+static void check_file(void) {
+  char bytes[PAGE];
+  for (int page = 0; page < 3; page++)
+    if (pread(file, bytes, PAGE, page * PAGE) != PAGE || memcmp(bytes, pattern, PAGE))
+      exit(81);
+}
+
+static void drop_cold(void) {
+  drop_area();
+  check_file();
+}
+
+static char *disk_map;
+
+static void cold_map(void) {
+  cold();
+  disk_map = mmap(NULL, 3 * PAGE, PROT_READ, MAP_SHARED, file, 0);
+  if (disk_map == MAP_FAILED)
+    exit(82);
+}
+
+static int do_disk_map(void) {
+  int error = result(madvise(disk_map, 3 * PAGE, MADV_POPULATE_READ));
+  if (memcmp(disk_map, pattern, 3 * PAGE))
+    exit(83);
+  return error;
+}
+
+static void drop_map(void) {
+  munmap(disk_map, 3 * PAGE);
+  drop_cold();
+}
+
+static int do_modify(void) { return result(pwrite(file, pattern, 10, PAGE + 7)); }
+
+static void drop_long(void) {
+  cut();
+  drop_cold();
+}
+
+static int do_disk_open(void) {
+  int fd = open("/mnt/fail_nth.new", O_CREAT | O_EXCL | O_RDWR, 0600);
+  int error = result(fd);
+  if (!error) {
+    close(fd);
+    unlink("/mnt/fail_nth.new");
+  }
+  return error;
+}
+
 static const struct operation {
   const char *name;
   void (*before)(void);
@@ -193,6 +253,12 @@ static const struct operation {
     {"write", nothing, do_write, cut},
     {"open", nothing, do_open, nothing},
     {"pipe", nothing, do_pipe, nothing},
+};
+
+static const struct operation disk_operations[] = {
+    {"disk_read", cold, do_read, drop_cold},     {"disk_map", cold_map, do_disk_map, drop_map},
+    {"disk_modify", cold, do_modify, drop_cold}, {"disk_write", cold, do_write, drop_long},
+    {"disk_open", cold, do_disk_open, drop_cold},
 };
 
 static void sweep(const struct operation *operation) {
@@ -239,15 +305,20 @@ int main(int argc, char **argv) {
   }
   open_fail_nth();
   memset(pattern, 0x5a, sizeof pattern);
-  file = open("/tmp/fail_nth.file", O_CREAT | O_RDWR, 0600);
+  int disk = argc > 1 && !strcmp(argv[1], "disk");
+  const char *name = disk ? "/mnt/fail_nth.file" : "/tmp/fail_nth.file";
+  file = open(name, O_CREAT | O_RDWR, 0600);
   if (file < 0 || write(file, pattern, sizeof pattern) != sizeof pattern)
     return 89;
   if (argc > 1 && !strcmp(argv[1], "execve"))
     sweep_exec();
+  else if (disk)
+    for (size_t i = 0; i < sizeof disk_operations / sizeof *disk_operations; i++)
+      sweep(&disk_operations[i]);
   else
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
       if (argc < 2 || !strcmp(argv[1], operations[i].name))
         sweep(&operations[i]);
-  unlink("/tmp/fail_nth.file");
+  unlink(name);
   return 0;
 }

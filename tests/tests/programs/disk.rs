@@ -1,6 +1,6 @@
 //! Programs whose files are on a disk.
 
-use super::{Build, SMALL, alike_in, guest, programs};
+use super::{Build, SMALL, alike_in, alike_on, guest, programs};
 use pagelab_tests::binary;
 use serde_json::Value;
 use std::{fs, path::Path, process::Command};
@@ -163,4 +163,36 @@ fn a_disk_that_cannot_be_used_is_named() {
     assert_eq!(run.status.code(), Some(2));
     let text = String::from_utf8_lossy(&run.stderr);
     assert!(text.contains("/no/such/disk"), "{text}");
+}
+
+#[test]
+fn a_file_larger_than_the_memory_is_what_it_is_on_linux() {
+    let Some(folder) = programs(Build::Glibc) else {
+        return;
+    };
+    let empty = tempfile::tempdir().unwrap();
+    fs::write(empty.path().join("of-a-test"), "").unwrap();
+    let options = ["--memory", "16M", "--disk", path(empty.path())];
+    let report = alike_on(&options, folder, &["./big_files"]);
+    // Most of its thousand pages have been dropped at each of the six times that it went through them.
+    let device = |key: &str| report["disk"]["device"][key].as_u64().unwrap();
+    assert!(device("bytes_read") > 3000 << 12, "{}", report["disk"]);
+    assert!(device("writes") > 1000, "{}", report["disk"]);
+}
+
+#[test]
+fn a_full_disk_tells_who_writes_and_loses_nothing() {
+    for build in [Build::Glibc, Build::Musl] {
+        let Some(folder) = programs(build) else {
+            return;
+        };
+        let flags = [&SMALL[..], &["--disk", "2M"]].concat();
+        let report = guest(folder, &flags, &["./full_disk"]);
+        assert_eq!(report["verdict"], "held", "{report:#}");
+        let expected = "hole: 0\nfull: ENOSPC\nmany: 1\nagain: ENOSPC\nsize: 1\n\
+            over what is there: 1\nread: 0\nSIGBUS: adrerr 1, right 1\n\
+            where there is room: 2\nnew name: 1\nmsync: 0\nfsync: 0\nright: 1\nshorter: 0\n\
+            stored: 7\nwrite: 16384\nfsync: 0\n";
+        assert_eq!(stdout(&report), expected, "{report:#}");
+    }
 }

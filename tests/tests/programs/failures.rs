@@ -82,6 +82,36 @@ fn each_failure_of_each_call_is_undone() {
 }
 
 #[test]
+fn each_failure_of_reading_and_writing_a_disk_is_undone() {
+    let Some(folder) = folder() else { return };
+    let flags = ["--memory", "32M", "--disk", "4M", "--audit-every", "1"];
+    let report = guest(folder, &flags, &["./fail_nth", "disk"]);
+    let text = text(&report);
+    // Failures that were met, and those that the call had to tell. What fails while pages are read
+    // ahead costs nothing: each page is read alone then.
+    for (operation, met, told) in [
+        ("disk_read", 3, 0),
+        ("disk_map", 4, 0),
+        ("disk_modify", 1, 1),
+        ("disk_write", 1, 1),
+        ("disk_open", 5, 5),
+    ] {
+        let tries = tries(text, operation);
+        assert!(tries.len() > met, "{operation}: {tries:?}");
+        let failed = tries.iter().filter(|(_, found)| *found == ENOMEM).count();
+        assert!(failed >= told, "{operation}: {tries:?}");
+        assert!(
+            tries.iter().all(|(_, found)| [0, ENOMEM].contains(found)),
+            "{operation}: {tries:?}"
+        );
+    }
+    assert_eq!(
+        tries(text, "disk_read").iter().map(|it| it.1).sum::<i64>(),
+        0
+    );
+}
+
+#[test]
 fn each_failure_of_execve_is_undone() {
     let Some(report) = sweep(&["execve"], "40") else {
         return;

@@ -171,6 +171,10 @@ impl<M: Machine + 'static> Mm<M> {
             .page_mkwrite(file, page, pfn)
             .and_then(|()| Ok(self.write_frame(pfn, offset, from)?));
         self.put_page(pfn);
+        if written.is_err() && page << PAGE_SHIFT >= self.file_size(file) {
+            // It was added for this write (Linux: `ext2_write_failed`).
+            self.drop_pages(file, page, page + 1);
+        }
         written
     }
 

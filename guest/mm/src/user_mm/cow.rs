@@ -6,20 +6,21 @@ use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{PAGE_SIZE, mm_struct::RssStat, pte::PTE_ACCESSED, vma::VmFlags};
 
 impl<M: Machine + 'static> UserMm<M> {
-    /// A store to a page that is there and read-only, in an area that is writable
+    /// A store to an address whose page is there and read-only, in an area that is writable
     /// (Linux: `do_wp_page`).
     pub(super) fn write_protect_fault(
         &mut self,
-        page: u64,
+        addr: u64,
         area: &Area,
         pte: Pte,
     ) -> Result<(), FaultSignal> {
+        let page = addr & !(PAGE_SIZE - 1);
         if self.reuse_huge(page) {
             return Ok(());
         }
         // From here on it is about one page: if its entry is large it is split.
         let is_shared = area.flags.contains(VmFlags::SHARED);
-        if is_shared && !self.file_mkwrite(page, area, pte)? {
+        if is_shared && !self.file_mkwrite(addr, area, pte)? {
             return Ok(());
         }
         if is_shared || !pte.is_special() && self.is_reusable(pte.pfn()) {

@@ -83,7 +83,7 @@ impl<M: Machine + 'static> UserMm<M> {
             return self.swap_fault(addr, &area, pte, access);
         }
         if access == Access::Write && !pte.is_writable() {
-            return self.write_protect_fault(page, &area, pte);
+            return self.write_protect_fault(addr, &area, pte);
         }
         // It is there already: the CPU had something older in mind.
         if let Some((entry, _)) = found {

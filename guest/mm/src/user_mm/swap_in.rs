@@ -45,7 +45,7 @@ impl<M: Machine + 'static> UserMm<M> {
         self.add_rss(RssStat::Swap, -1);
         self.free_swap_entry(pte);
         if access == Access::Write {
-            self.write_protect_fault(page, area, new)
+            self.write_protect_fault(addr, area, new)
         } else {
             Ok(())
         }

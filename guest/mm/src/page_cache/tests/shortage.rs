@@ -143,3 +143,62 @@ fn without_a_window_nothing_is_lost() {
     mm.put_page(high);
     assert_eq!(content(&mm, file), vec![3; 2 * PAGE]);
 }
+
+#[test]
+fn each_failure_of_reading_and_writing_a_file_with_a_store() {
+    use super::stores::World;
+    use crate::page_cache::{FileError, RA_PAGES, Reader};
+    use pagelab_abi::page_cache::FileRa;
+    for injector in 0..2 {
+        for nth in 1.. {
+            let world = World::new(100);
+            let mm = world.mm;
+            for page in 0..10 {
+                world.store.set(1, page, &[page as u8; PAGE]);
+            }
+            let before = frames(mm);
+            let file = world.file(1, 10 * PAGE as u64);
+            let arm = |nth| injectors(mm)[injector].nth.store(nth, Relaxed);
+            let ra = FileRa::new();
+            let reader = Reader {
+                ra: &ra,
+                ra_pages: RA_PAGES,
+                random: false,
+                noreuse: false,
+            };
+            arm(nth);
+            let mut bytes = vec![0; 4 * PAGE];
+            let read = mm.file_read_by(&reader, file, 0, &mut bytes, 4 * PAGE as u64);
+            let changed = mm.file_write(file, 8 * PAGE as u64 + 5, b"new");
+            let longer = mm.file_write(file, 70 * PAGE as u64, b"end");
+            arm(0);
+            let passed = injectors(mm)[injector].injected.load(Relaxed) == 0;
+            // Of one failure a reader hears nothing: what was not read ahead is read alone.
+            assert_eq!(read, Ok(4 * PAGE), "failure {nth}");
+            assert!((0..4).all(|page| bytes[page * PAGE..][..PAGE] == [page as u8; PAGE]));
+            let no_memory = |done| done == Err(FileError::Memory(AllocError::NoMemory));
+            let injected = |done| done == Err(FileError::Memory(AllocError::Injected));
+            for done in [changed, longer] {
+                assert!(
+                    done == Ok(3) || no_memory(done) || injected(done),
+                    "{done:?}"
+                );
+            }
+            let pages = if longer.is_ok() { 71 } else { 10 };
+            assert_eq!(mm.file_size(file).div_ceil(PAGE as u64), pages);
+            check(mm);
+            assert_eq!(mm.sync_files(), Ok(()));
+            let mut all = content(mm, file);
+            let byte = if changed.is_ok() { b'n' } else { 8 };
+            assert_eq!((all.swap_remove(8 * PAGE + 5), all[9 * PAGE]), (byte, 9));
+            mm.file_put(file);
+            check(mm);
+            mm.slab().shrink_all(u64::MAX);
+            assert_eq!(frames(mm), before, "failure {nth}");
+            if passed {
+                assert!(nth > 2, "injector {injector}: {nth}");
+                break;
+            }
+        }
+    }
+}

@@ -196,6 +196,7 @@ fn a_full_store_is_noticed_by_who_writes() {
     assert_eq!(more, Err(FileError::NoSpace));
     let whole = mm.file_write(file, 2 * PAGE as u64, &bytes[..PAGE]);
     assert_eq!(whole, Err(FileError::NoSpace));
+    assert_eq!(mm.file_nrpages(file), 2, "none behind the end");
     assert_eq!(mm.file_size(file), 2 * PAGE as u64);
     check(mm);
     assert_eq!(mm.sync_files(), Ok(()));

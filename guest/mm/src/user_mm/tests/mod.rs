@@ -10,6 +10,7 @@ mod fault_around;
 mod files;
 mod forks;
 mod heap;
+mod large_files;
 mod maps;
 mod model;
 mod oracle;

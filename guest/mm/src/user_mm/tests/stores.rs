@@ -137,7 +137,7 @@ fn a_page_that_the_store_does_not_give_is_a_sigbus() {
     }
     let full = there + 3 * PAGE;
     assert_eq!(load(&mut user, full), Ok(0), "a hole can be read");
-    assert_eq!(store(&mut user, full, 1), Err(bus(full)));
+    assert_eq!(store(&mut user, full + 7, 1), Err(bus(full + 7)));
     assert_eq!(store(&mut user, at + 3 * PAGE, 1), Err(bus(at + 3 * PAGE)));
     assert_eq!(load(&mut user, full), Ok(0));
     check_all(&world, &mut [&mut user]);
