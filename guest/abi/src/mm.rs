@@ -85,8 +85,10 @@ pub struct MmState {
     pub swappiness: AtomicU32,
     /// Number of the memory group of the process that runs: pages are charged to it.
     pub current_memory_group: AtomicU32,
+    /// Slots of swap that are read at once at most, as a power of two (Linux: `page_cluster`).
+    pub page_cluster: AtomicU32,
     /// Zero.
-    pub tail: [u32; 2],
+    pub tail: [u32; 1],
     /// Lists of pages; index: number of the memory group. The root group has the first.
     pub lruvecs: [Lruvec; MAX_MEMORY_GROUPS],
     /// The memory groups, by their numbers. The root group has the first.

@@ -107,8 +107,12 @@ pub struct MmStruct {
     pub group_next: AtomicU64,
     /// Previous in the group.
     pub group_prev: AtomicU64,
+    /// Bytes that all areas may have together (Linux: `RLIMIT_AS`).
+    pub as_limit: AtomicU64,
+    /// Bytes that those of private memory that can be written may have (Linux: `RLIMIT_DATA`).
+    pub data_limit: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 2],
 }
 
 /// First word of a live [`AnonGroup`].
@@ -164,7 +168,9 @@ impl MmStruct {
             anon_group: AtomicU64::new(0),
             group_next: AtomicU64::new(0),
             group_prev: AtomicU64::new(0),
-            reserved: [0; 4],
+            as_limit: AtomicU64::new(u64::MAX),
+            data_limit: AtomicU64::new(u64::MAX),
+            reserved: [0; 2],
         }
     }
 }

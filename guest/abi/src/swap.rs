@@ -90,8 +90,14 @@ pub struct SwapInfo {
     pub cluster: AtomicU32,
     /// The slot of it that is looked at next.
     pub next: AtomicU32,
+    /// The slot around which was read ahead last in vain.
+    pub ra_prev: AtomicU64,
+    /// Slots that were read at once last.
+    pub ra_window: AtomicU32,
+    /// Pages of these that were wanted since (Linux: `swapin_readahead_hits`).
+    pub ra_hits: AtomicU32,
     /// Zero.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 5],
 }
 
 /// 256 slots that lie next to each other (Linux: `struct swap_cluster_info`).

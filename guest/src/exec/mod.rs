@@ -116,6 +116,7 @@ fn build(
     crate::syscall::fill_random(tasks, &mut random);
     let task = tasks.get_mut(slot);
     let mut space = Space::new(mm()).map_err(|_| Errno::ENOMEM)?;
+    task.limit_space(&space);
     let program = load::load(&image, file, &mut space)?;
     let stack = Stack {
         program: &program,

@@ -5,6 +5,7 @@ use super::{
     device::Device,
     fail::FailFile,
     inode::{Content, Kind},
+    knob::Knob,
     locks::{self, Owner},
     memory::{Pools, mm},
     object::{Pooled, Shared},
@@ -31,6 +32,8 @@ pub(crate) enum Opened {
     Text(Content),
     /// The part of a process in fault injection.
     Fail(u32, FailFile),
+    /// A setting.
+    Knob(Knob),
     /// The pages of a process's memory, by its number.
     Pagemap(u32),
     /// A name without anything behind it (`O_PATH`).
@@ -106,6 +109,7 @@ impl OpenFile {
             Kind::Device(device) => Opened::Device(*device),
             Kind::Proc(node) if node.is_dir() => Opened::Directory,
             Kind::Proc(ProcNode::Fail(pid, file)) => Opened::Fail(*pid, *file),
+            Kind::Proc(ProcNode::Sysctl(setting)) => Opened::Knob(Knob::Sysctl(*setting)),
             Kind::Proc(ProcNode::PidFile(pid, PidFile::Pagemap)) => Opened::Pagemap(*pid),
             Kind::Symlink(_) | Kind::Pipe(_) | Kind::Fifo(_) | Kind::Proc(_) => return None,
         })
@@ -144,6 +148,7 @@ impl OpenFile {
             | Opened::Directory
             | Opened::Text(_)
             | Opened::Fail(..)
+            | Opened::Knob(_)
             | Opened::Pagemap(_) => true,
             Opened::Device(device) => device.seeks(),
             Opened::Pipe(..) | Opened::Path => false,

@@ -8,6 +8,7 @@
 //! * `file`: open files; `reading`: how they are read. `table`: a process's descriptors and directory. `pipe`: pipes.
 //! * `device`, `line`: /dev, and where a program's output goes. `proc`: /proc; `fail`: two files of it;
 //!   `task`: what it says of processes.
+//! * `knob`: files that are settings; `sysctl`: those in /proc/sys.
 //! * `locks`: locks on files. `poll`: whether a read or a write would wait.
 //! * `disk`: the file system on a disk.
 //! * `transfer`, `iov`: bytes between files and a program's memory. `user`: that memory.
@@ -33,6 +34,7 @@ mod file;
 mod inode;
 mod iov;
 mod kernel;
+mod knob;
 mod line;
 mod locks;
 mod memory;
@@ -43,6 +45,7 @@ mod poll;
 mod proc;
 mod ramfs;
 mod reading;
+mod sysctl;
 mod table;
 mod task;
 #[cfg(test)]

@@ -24,7 +24,9 @@ impl OpenFile {
             Opened::Path => return None,
             Opened::Regular(_) | Opened::Directory | Opened::Text(_) => READABLE | WRITABLE,
             Opened::Device(Device::Tty | Device::Stderr) if !self.is_readable() => WRITABLE,
-            Opened::Device(_) | Opened::Fail(..) | Opened::Pagemap(_) => READABLE | WRITABLE,
+            Opened::Device(_) | Opened::Fail(..) | Opened::Knob(_) | Opened::Pagemap(_) => {
+                READABLE | WRITABLE
+            }
             Opened::Pipe(pipe, End::Read) => {
                 let bytes = if pipe.len() > 0 { READABLE } else { 0 };
                 let end = if pipe.is_open(End::Write) {

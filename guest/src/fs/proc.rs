@@ -7,6 +7,7 @@ use super::{
     memory::mm,
     object::{Bytes, Shared},
     path::{Origin, PATH_MAX},
+    sysctl::Sysctl,
     task::{self, NoText, system_text},
     user::Program,
 };
@@ -16,6 +17,12 @@ use pagelab_abi::{errno::Errno, view::ViewKind};
 
 /// Name of the directory of a process's threads.
 const TASKS: &[u8] = b"task";
+
+/// Name of the directory of settings.
+const SYS: &[u8] = b"sys";
+
+/// Name of the directory in it of those of the memory manager.
+const SYS_VM: &[u8] = b"vm";
 
 /// A file in a process's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +98,12 @@ pub(crate) enum ProcNode {
     System(SystemFile),
     /// A text of a process.
     PidFile(u32, PidFile),
+    /// /proc/sys.
+    Sys,
+    /// /proc/sys/vm.
+    SysVm,
+    /// A setting there.
+    Sysctl(Sysctl),
     /// The part of the process with this number in fault injection.
     Fail(u32, FailFile),
 }
@@ -98,7 +111,10 @@ pub(crate) enum ProcNode {
 impl ProcNode {
     /// Whether it is a directory.
     pub(super) const fn is_dir(self) -> bool {
-        matches!(self, Self::Root | Self::Pid(_) | Self::Tasks(_))
+        matches!(
+            self,
+            Self::Root | Self::Pid(_) | Self::Tasks(_) | Self::Sys | Self::SysVm
+        )
     }
 
     /// Whether it is made when it is opened.
@@ -121,8 +137,8 @@ impl ProcNode {
 
     const fn mode(self) -> u32 {
         match self {
-            Self::Root | Self::Pid(_) | Self::Tasks(_) => 0o555,
-            Self::PidFile(_, PidFile::OomScoreAdj) | Self::Fail(..) => 0o644,
+            Self::Root | Self::Pid(_) | Self::Tasks(_) | Self::Sys | Self::SysVm => 0o555,
+            Self::PidFile(_, PidFile::OomScoreAdj) | Self::Fail(..) | Self::Sysctl(_) => 0o644,
             Self::View(ViewKind::Slabinfo | ViewKind::Pagetypeinfo)
             | Self::PidFile(_, PidFile::Pagemap) => 0o400,
             Self::View(_) | Self::System(_) | Self::PidFile(..) => 0o444,
@@ -190,6 +206,11 @@ pub(super) fn look_up(
         ProcNode::Pid(of) if of == origin.pid || task::exists(of) => {
             of_process(of, name).map(Kind::Proc)
         }
+        ProcNode::Sys if name == SYS_VM => Some(Kind::Proc(ProcNode::SysVm)),
+        ProcNode::SysVm => Sysctl::ALL
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, setting)| Kind::Proc(ProcNode::Sysctl(setting))),
         ProcNode::Tasks(of) if number(name) == Some(of) => Some(Kind::Proc(ProcNode::Pid(of))),
         _ => None,
     };
@@ -228,6 +249,9 @@ fn path_of(dentry: &Shared<Dentry>, root: &Shared<Dentry>) -> Result<Bytes, Errn
 fn in_root(name: &[u8], pid: u32) -> Result<Option<Kind>, Errno> {
     if name == b"self" {
         return Ok(Some(Kind::Symlink(Bytes::copy(Decimal::of(pid).bytes())?)));
+    }
+    if name == SYS {
+        return Ok(Some(Kind::Proc(ProcNode::Sys)));
     }
     if let Some(of) = number(name).filter(|of| *of == pid || task::exists(*of)) {
         return Ok(Some(Kind::Proc(ProcNode::Pid(of))));
@@ -274,7 +298,7 @@ pub(super) fn listed(node: ProcNode, place: usize) -> Option<(Listed, usize)> {
         ProcNode::Root => {
             let views = ViewKind::ALL.iter().map(|kind| kind.name().as_bytes());
             let system = SystemFile::ALL.iter().map(|(name, _)| *name);
-            let mut names = views.chain(system).chain([&b"self"[..]]);
+            let mut names = views.chain(system).chain([&b"self"[..], SYS]);
             names.nth(place).map(fixed).or_else(|| {
                 let pid = task::next(place.saturating_sub(FIRST_PID) as u32)?;
                 let after = FIRST_PID + pid as usize + 1;
@@ -286,6 +310,8 @@ pub(super) fn listed(node: ProcNode, place: usize) -> Option<(Listed, usize)> {
             let fails = FailFile::ALL.iter().map(|(name, _)| *name);
             files.chain(fails).chain([TASKS]).nth(place).map(fixed)
         }
+        ProcNode::Sys => [SYS_VM].get(place).copied().map(fixed),
+        ProcNode::SysVm => Sysctl::ALL.get(place).map(|(name, _)| fixed(name)),
         _ => None,
     }
 }
@@ -310,7 +336,7 @@ pub(super) fn text(
         ProcNode::View(kind) => mm().view(kind, &mut out).map_err(NoText::from),
         ProcNode::System(file) => system_text(file, &mut out).map_err(NoText::from),
         ProcNode::PidFile(pid, file) => program.proc_text(pid, file, root, &mut out),
-        ProcNode::Root | ProcNode::Pid(_) | ProcNode::Tasks(_) | ProcNode::Fail(..) => Ok(()),
+        _ => Ok(()),
     };
     let written = written.and_then(|()| Ok(out.flush()?));
     match written {

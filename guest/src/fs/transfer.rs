@@ -81,6 +81,14 @@ impl OpenFile {
                 }
                 Ok(done)
             }
+            Opened::Knob(knob) => {
+                let at = position.unwrap_or_else(|| self.position.load(Relaxed));
+                let done = knob.read(transfer, at)?;
+                if position.is_none() {
+                    self.position.store(at + done as u64, Relaxed);
+                }
+                Ok(done)
+            }
             Opened::Pagemap(pid) => {
                 let at = position.unwrap_or_else(|| self.position.load(Relaxed));
                 let done = read_pagemap(*pid, transfer, at)?;
@@ -128,6 +136,7 @@ impl OpenFile {
             }
             Opened::Text(_) => self.write_text(transfer),
             Opened::Fail(pid, fail) => fail.write(*pid, transfer),
+            Opened::Knob(knob) => knob.write(transfer),
             Opened::Device(device) => write_device(*device, transfer),
             Opened::Pipe(pipe, _) => self.write_pipe(pipe, transfer),
         }

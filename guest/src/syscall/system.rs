@@ -87,7 +87,7 @@ pub(super) fn prlimit64(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u6
     };
     let before = tasks.get(target).rlimits[index];
     if let Some(limit) = wanted {
-        tasks.get_mut(target).rlimits[index] = limit;
+        tasks.get_mut(target).set_rlimit(index, limit);
     }
     store_limit(tasks.get_mut(slot), old, before)?;
     Ok(0)
@@ -105,7 +105,8 @@ pub(super) fn getrlimit(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u6
 pub(super) fn setrlimit(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Errno> {
     let index = resource_index(args[0])?;
     let task = tasks.get_mut(slot);
-    task.rlimits[index] = load_limit(task, args[1])?;
+    let limit = load_limit(task, args[1])?;
+    task.set_rlimit(index, limit);
     Ok(0)
 }
 

@@ -264,6 +264,21 @@ impl Task {
         self.rlimits[linux_raw_sys::general::RLIMIT_STACK as usize].current
     }
 
+    /// Changes one of its limits, given by its index. Its memory hears of it.
+    pub(crate) fn set_rlimit(&mut self, index: usize, limit: Rlimit) {
+        self.rlimits[index] = limit;
+        if let Some(space) = &self.space {
+            self.limit_space(space);
+        }
+    }
+
+    /// Tells memory that is, or will be, its own of its limits.
+    pub(crate) fn limit_space(&self, space: &Space) {
+        use linux_raw_sys::general::{RLIMIT_AS, RLIMIT_DATA};
+        let of = |resource: u32| self.rlimits[resource as usize].current;
+        space.set_limits(of(RLIMIT_AS), of(RLIMIT_DATA));
+    }
+
     /// Gives it other memory, and takes what it had.
     pub(crate) fn replace_space(&mut self, space: Option<Space>) -> Option<Space> {
         let gpa = space.as_ref().map_or(0, Space::gpa);

@@ -7,5 +7,6 @@ alike! {
     the_stack_grows_to_its_limit: ["./stack"],
     areas_come_change_and_go: ["./maps"],
     fork_shares_and_copies: ["./fork_cow"],
+    memory_has_its_limits: ["./limits"],
     another_processs_memory_is_reached: ["./process_vm"],
 }

@@ -11,7 +11,7 @@ use crate::{
         image::{ImageKind, OpenOptions, PhysMem, SavedImage},
         report,
     },
-    report::{Paint, View},
+    report::{Paint, View, ViewData},
     scenario::{self, Inspection},
 };
 use pagelab_abi::view::ViewKind;
@@ -88,7 +88,12 @@ fn examine(image: &SavedImage, wanted: &[Inspection]) -> Result<ImageReport, Fai
             }
             (Inspection::Process(view, pid), Some(root)) => {
                 let data = scenario::process_view(memory, root, view, pid, None)?;
-                views.push(View::of_data(what.name(), data));
+                views.push(View::of_data(what.name(), ViewData::Process(data)));
+                continue;
+            }
+            (Inspection::Lru, Some(root)) => {
+                let lists = scenario::lru_view(memory, root)?;
+                views.push(View::of_data(what.name(), ViewData::Lru(lists)));
                 continue;
             }
             (_, None) => {

@@ -9,6 +9,7 @@
 //! * [`decode`]: zones, free lists, slab caches and counters from raw memory.
 //! * [`proc`]: what was decoded, in the formats of Linux's /proc.
 //! * [`spaces`]: both views of each process, and what changed between two moments.
+//! * [`lru`]: the lists of reclaim in their order.
 //! * [`locate`]: where a named part of a structure is.
 //! * [`audit`]: what must hold of what was decoded.
 //! * [`audit_result`]: what every audit answers with.
@@ -19,6 +20,7 @@ pub mod decode;
 mod hex;
 pub mod image;
 pub mod locate;
+pub mod lru;
 pub mod pagetable;
 pub mod proc;
 pub mod report;

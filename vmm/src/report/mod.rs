@@ -26,6 +26,7 @@ use crate::{
     inspect::{
         AuditResult,
         audit::{Relief, ZoneSummary},
+        lru::LruLists,
         pagetable::AddressMap,
         spaces::ProcessData,
     },
@@ -35,6 +36,7 @@ use crate::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::fmt;
 
 /// Value of [`Report::format`].
 pub const FORMAT: &str = "pagelab-report/1";
@@ -257,7 +259,26 @@ pub struct View {
     pub text: String,
     /// The same as data, of the views that are made for it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<ProcessData>,
+    pub data: Option<ViewData>,
+}
+
+/// A view as data.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ViewData {
+    /// Of processes.
+    Process(ProcessData),
+    /// Of the lists of reclaim.
+    Lru(LruLists),
+}
+
+impl fmt::Display for ViewData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(data) => data.fmt(f),
+            Self::Lru(lists) => lists.fmt(f),
+        }
+    }
 }
 
 impl View {
@@ -268,7 +289,7 @@ impl View {
     }
 
     /// A view that is data.
-    pub fn of_data(name: &'static str, data: ProcessData) -> Self {
+    pub fn of_data(name: &'static str, data: ViewData) -> Self {
         Self {
             name,
             text: data.to_string(),

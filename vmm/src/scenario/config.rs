@@ -3,7 +3,7 @@
 use super::{Probe, StopAt, TransparentHugepage};
 use crate::{
     fault::{BitflipSpec, FaultSpec},
-    inspect::{proc::TaskView, spaces::ProcessView},
+    inspect::{lru, proc::TaskView, spaces::ProcessView},
     machine::DiskSource,
     nearest::nearest,
     pressure::PressureProfile,
@@ -162,6 +162,8 @@ pub enum Inspection {
     View(ViewKind),
     /// A file of /proc/PID, of one process or of all.
     Task(TaskView, Option<u32>),
+    /// The lists that reclaim works on.
+    Lru,
     /// A view of the memory of one process or of all.
     Process(ProcessView, Option<u32>),
 }
@@ -343,6 +345,7 @@ impl Inspection {
         [Self::Pagetable]
             .into_iter()
             .chain(ViewKind::ALL.map(Self::View))
+            .chain([Self::Lru])
             .chain(TaskView::ALL.map(|view| Self::Task(view, None)))
             .chain(ProcessView::ALL.map(|view| Self::Process(view, None)))
     }
@@ -352,6 +355,7 @@ impl Inspection {
         match self {
             Self::Pagetable => "pagetable",
             Self::View(kind) => kind.name(),
+            Self::Lru => lru::NAME,
             Self::Task(view, _) => view.name(),
             Self::Process(view, _) => view.name(),
         }

@@ -36,4 +36,4 @@ pub use probe::{Check, Mode, Probe, ProbeError};
 pub use run::{run, run_recorded};
 pub use stop::{StopAt, StopError};
 pub use thp::TransparentHugepage;
-pub use view::{Since, devices, process_view, task_view, view};
+pub use view::{Since, devices, lru_view, process_view, task_view, view};

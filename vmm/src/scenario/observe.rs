@@ -2,7 +2,7 @@
 
 use super::{
     Inspection, Probe, RunConfig, RunError, Since, devices,
-    view::{process_view, task_view, view},
+    view::{lru_view, process_view, task_view, view},
 };
 use crate::store;
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         spaces::{ProcessData, ProcessView, Record},
     },
     machine::Machine,
-    report::{Audit, Boot, MemoryGroup, View},
+    report::{Audit, Boot, MemoryGroup, View, ViewData},
 };
 use pagelab_abi::{root::Root, view::ViewKind, workload::Phase};
 use std::{collections::BTreeSet, path::Path, sync::atomic::Ordering::Relaxed, time::Duration};
@@ -251,8 +251,18 @@ impl Observer {
                     task_view(memory, root, kind, pid).map_err(|error| error.to_string())
                 })
                 .unwrap_or_else(|| Err(NO_ROOT.to_owned())),
+                Inspection::Lru => match with_memory(machine, lru_view) {
+                    Some(Ok(lists)) => {
+                        self.views
+                            .push(View::of_data(what.name(), ViewData::Lru(lists)));
+                        continue;
+                    }
+                    Some(Err(error)) => Err(error.to_string()),
+                    None => Err(NO_ROOT.to_owned()),
+                },
                 Inspection::Process(kind, pid) => match self.process_view(machine, kind, pid) {
                     Ok(data) => {
+                        let data = ViewData::Process(data);
                         self.views.push(View::of_data(what.name(), data));
                         continue;
                     }

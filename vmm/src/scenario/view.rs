@@ -3,6 +3,7 @@
 use crate::inspect::{
     decode::{DecodeError, Snapshot},
     image::PhysMem,
+    lru::LruLists,
     pagetable::DeviceRange,
     proc::{self, TaskView},
     spaces::{Diff, ProcessData, ProcessView, Record, Spaces, WorkingSet, WriteExecute},
@@ -32,6 +33,14 @@ pub fn task_view(
     pid: Option<u32>,
 ) -> Result<String, DecodeError> {
     proc::task_text(&Snapshot::read(memory, root)?, view, pid)
+}
+
+/// The lists that reclaim works on.
+///
+/// # Errors
+/// What cannot be decoded.
+pub fn lru_view(memory: &dyn PhysMem, root: u64) -> Result<LruLists, DecodeError> {
+    LruLists::of(&Snapshot::read(memory, root)?)
 }
 
 /// What was found at the first of two moments.

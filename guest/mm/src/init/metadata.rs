@@ -33,6 +33,9 @@ const MAX_ADDRESS: u64 = 1 << 43;
 /// How much swap is preferred to pages of files at first, of 200 (Linux: `vm_swappiness`).
 const SWAPPINESS: u32 = 60;
 
+/// Slots of swap that are read at once at most, as a power of two (Linux: `page_cluster`).
+const PAGE_CLUSTER: u32 = 3;
+
 /// Bytes from the root structure to the per-CPU area, and from there to the pageblock table.
 const PERCPU_OFFSET: u64 = size_of::<MmState>() as u64;
 const PAGEBLOCKS_OFFSET: u64 = PERCPU_OFFSET + size_of::<[PerCpu; MAX_CPUS]>() as u64;
@@ -100,6 +103,7 @@ pub(super) fn allocate<M: Machine>(
         ends.tail.store(NONE, Relaxed);
     }
     state.swappiness.store(SWAPPINESS, Relaxed);
+    state.page_cluster.store(PAGE_CLUSTER, Relaxed);
     state.version = VERSION;
     state.model = config.zones.model() as u32;
     state.nr_cpus = config.cpus;

@@ -70,7 +70,10 @@ impl<M: Machine + 'static> Mm<M> {
 
     #[inline(never)]
     fn swap_in_shmem(&self, file: FileId, index: u64, swap: SwapEntry) -> Result<Pfn, FileError> {
-        let pfn = self.swap_in(swap).map_err(|error| match error {
+        if self.is_in_swap_cache(swap) {
+            self.count_swap_hit();
+        }
+        let pfn = self.swap_in_around(swap).map_err(|error| match error {
             SwapError::NoMemory(error) => FileError::Memory(error),
             _ => {
                 self.machine.swap_error_reported();

@@ -137,7 +137,11 @@ impl<M: Machine + 'static> Mm<M> {
             entries: AtomicU64::new(0),
             cluster: AtomicU32::new(0),
             next: AtomicU32::new(1),
-            reserved: [0; 7],
+            ra_prev: AtomicU64::new(0),
+            ra_window: AtomicU32::new(0),
+            // As in Linux it begins with some hope.
+            ra_hits: AtomicU32::new(4),
+            reserved: [0; 5],
         };
         let at = at.cast::<SwapInfo>();
         // SAFETY: zeroed memory of the direct map that nobody else has, aligned to a page, with room

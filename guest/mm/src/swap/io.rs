@@ -39,19 +39,29 @@ impl<M: Machine + 'static> Mm<M> {
     /// # Errors
     /// [`SwapError`]; the slot keeps what it has. After [`SwapError::Io`] it can be tried again.
     pub fn swap_in(&self, entry: SwapEntry) -> Result<Pfn, SwapError> {
+        self.swap_in_with(entry, Gfp::HIGHUSER_MOVABLE, READ_TRIES)
+    }
+
+    /// The same, with memory from `gfp`, and read so many times at most.
+    pub(super) fn swap_in_with(
+        &self,
+        entry: SwapEntry,
+        gfp: Gfp,
+        tries: u32,
+    ) -> Result<Pfn, SwapError> {
         if let Some(pfn) = self.lookup_swap_cache(entry) {
             return Ok(pfn);
         }
         // To whom it belonged, if there still is such a group (Linux: `mem_cgroup_swapin_charge_folio`).
         let owner = self.swap()?.used(entry)?.group.load(Relaxed);
         let allocated = if self.is_online(owner) {
-            self.alloc_charged_to(owner, Gfp::HIGHUSER_MOVABLE)
+            self.alloc_charged_to(owner, gfp)
         } else {
-            self.alloc_charged(Gfp::HIGHUSER_MOVABLE)
+            self.alloc_charged(gfp)
         };
         let pfn = allocated.map_err(SwapError::NoMemory)?;
         let read = || self.machine.swap_read(entry.slot(), pfn.0);
-        if (0..READ_TRIES).all(|_| read().is_err()) {
+        if (0..tries).all(|_| read().is_err()) {
             self.free_pages(pfn, Order::ZERO);
             return Err(SwapError::Io);
         }

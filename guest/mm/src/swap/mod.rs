@@ -4,7 +4,8 @@
 //! [`Machine::swap_read`] and [`Machine::swap_write`].
 //!
 //! * `info`: the map of the slots, made by [`Mm::swapon`]. `slots`: which are free; who leads to them.
-//! * `cache`: slots whose page is in memory. `io`: pages out and in. `validate`: everything that
+//! * `cache`: slots whose page is in memory. `io`: pages out and in. `readahead`: what
+//!   comes along. `validate`: everything that
 //!   must hold, checked.
 //!
 //! # How a page goes out and comes back
@@ -33,6 +34,7 @@
 mod cache;
 mod info;
 mod io;
+mod readahead;
 mod slots;
 #[cfg(test)]
 mod tests;

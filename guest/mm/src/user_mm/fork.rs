@@ -190,6 +190,8 @@ fn copy_bounds(from: &MmStruct, to: &MmStruct) {
         (&from.brk, &to.brk),
         (&from.start_stack, &to.start_stack),
         (&from.stack_limit, &to.stack_limit),
+        (&from.as_limit, &to.as_limit),
+        (&from.data_limit, &to.data_limit),
         (&from.arg_start, &to.arg_start),
         (&from.arg_end, &to.arg_end),
         (&from.env_start, &to.env_start),

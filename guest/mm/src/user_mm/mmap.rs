@@ -166,6 +166,7 @@ impl<M: Machine + 'static> UserMm<M> {
 
     /// Makes an area, in place of what is in its range.
     pub(super) fn map_area(&mut self, area: &Area) -> Result<(), Errno> {
+        self.may_map(area)?;
         let anonymous = matches!(area.backing, Backing::Anonymous { .. });
         let counts = area.flags.contains(VmFlags::ACCOUNT)
             || !anonymous && area.flags.contains(VmFlags::SHARED) && self.is_shmem(area);

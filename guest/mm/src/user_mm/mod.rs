@@ -3,7 +3,7 @@
 //! * `vm`: what all address spaces share. `life`: birth and end of one.
 //! * `request`: what mmap is asked for. `signal`: how a fault can end.
 //! * `mmap`, `munmap`: areas come and go; `place`: where; `insert`: next to which others.
-//! * `protect`, `brk`, `stack`: rights, the heap, the stack. `range`: what calls over ranges share.
+//! * `protect`, `brk`, `stack`: rights, the heap, the stack. `limits`: how much there may be. `range`: what calls over ranges share.
 //! * `age`: what a program knows of the use of its pages.
 //! * `remap`, `advise`, `lock`, `sync`, `populate`: mremap, madvise, the mlock family, msync and
 //!   mincore, pages ahead of their use. `truncate`: files that become shorter while they are mapped.
@@ -38,6 +38,7 @@ mod file_fault;
 mod fork;
 mod insert;
 mod life;
+mod limits;
 mod lock;
 mod maps;
 mod mkclean;

@@ -77,8 +77,10 @@ impl<M: Machine + 'static> UserMm<M> {
         if flags == area.flags {
             return Ok(());
         }
+        let pages = (part.end - part.start) >> PAGE_SHIFT;
+        self.may_become(area.flags, flags, pages)?;
         if is_accountable(flags) && !area.flags.contains(VmFlags::ACCOUNT) {
-            if (part.end - part.start) >> PAGE_SHIFT > self.mm().total_ram_and_swap() {
+            if pages > self.mm().total_ram_and_swap() {
                 return Err(Errno::ENOMEM);
             }
             flags |= VmFlags::ACCOUNT;

@@ -122,7 +122,7 @@ impl<M: Machine + 'static> UserMm<M> {
     }
 
     /// Linux: `vma_to_resize`.
-    fn check_resize(&self, area: &Area, what: Move) -> Result<(), Errno> {
+    fn check_resize(&mut self, area: &Area, what: Move) -> Result<(), Errno> {
         let fixed = VmFlags::DONTEXPAND | VmFlags::PFNMAP;
         if what.old_len == 0 && !area.flags.intersects(VmFlags::SHARED | VmFlags::MAYSHARE)
             || what.flags.contains(MremapFlags::DONTUNMAP) && area.flags.intersects(fixed)
@@ -137,6 +137,7 @@ impl<M: Machine + 'static> UserMm<M> {
             return Err(Errno::EFAULT);
         }
         let counts = area.flags.contains(VmFlags::ACCOUNT) || is_accountable(area.flags);
+        self.may_expand(area.flags, more >> PAGE_SHIFT)?;
         if what.new_len > USER_END || counts && more >> PAGE_SHIFT > self.mm.total_ram_and_swap() {
             return Err(Errno::ENOMEM);
         }

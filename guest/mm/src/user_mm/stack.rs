@@ -53,6 +53,8 @@ impl<M: Machine + 'static> UserMm<M> {
         if start < USER_START || area.end - start > limit {
             return None;
         }
+        let more = (area.start - start) >> PAGE_SHIFT;
+        self.may_expand(area.flags, more).ok()?;
         if let Some(below) = self.tree().before(area.start).map(Area::of) {
             let any = VmFlags::READ | VmFlags::WRITE | VmFlags::EXEC;
             let guarded = !below.flags.contains(VmFlags::GROWSDOWN) && below.flags.intersects(any);

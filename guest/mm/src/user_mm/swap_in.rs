@@ -54,9 +54,13 @@ impl<M: Machine + 'static> UserMm<M> {
     /// The page of a slot, with a reference. That it was read is counted.
     fn swapped_page(&self, slot: SwapEntry) -> Result<Pfn, SwapError> {
         if let Some(pfn) = self.mm.lookup_swap_cache(slot) {
+            if self.mm.map.page(pfn.0).mapcount.load(Relaxed) == 0 {
+                // It was read ahead.
+                self.mm.count_swap_hit();
+            }
             return Ok(pfn);
         }
-        let pfn = self.mm.swap_in(slot)?;
+        let pfn = self.mm.swap_in_around(slot)?;
         self.count_major_fault();
         Ok(pfn)
     }

@@ -27,6 +27,7 @@ fn world(mib: u64, swap: u64) -> &'static Mm<TestMachine> {
     mm.vm_init().unwrap();
     mm.machine().disk().set_pages(swap);
     assert_eq!(mm.swapon(), Ok(swap));
+    mm.set_page_cluster(0);
     mm
 }
 

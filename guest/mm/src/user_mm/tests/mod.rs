@@ -11,6 +11,7 @@ mod files;
 mod forks;
 mod heap;
 mod large_files;
+mod limits;
 mod maps;
 mod model;
 mod oracle;
@@ -66,6 +67,8 @@ impl World {
         if pages > 0 {
             mm.machine().disk().set_pages(pages);
             assert_eq!(mm.swapon(), Ok(pages));
+            // Tests know of each page that is read.
+            mm.set_page_cluster(0);
         }
         let mut world = Self {
             mm: Box::into_raw(Box::new(mm)),

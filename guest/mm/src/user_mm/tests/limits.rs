@@ -1,0 +1,86 @@
+//! RLIMIT_AS and RLIMIT_DATA.
+
+use super::{MmapRequest, PAGE, RW, World, cpu::store, oracle::check};
+use pagelab_abi::{
+    errno::Errno,
+    mman::{MapFlags, MremapFlags, Prot},
+};
+
+const AT: u64 = 0x40_0000;
+const INFINITY: u64 = u64::MAX;
+
+#[test]
+fn all_areas_together_are_limited() {
+    let world = World::new();
+    let mut user = world.user();
+    user.set_limits(10 * PAGE + 4095, INFINITY);
+    user.mmap(&MmapRequest::anonymous(8 * PAGE, RW).fixed(AT))
+        .unwrap();
+    let more = MmapRequest::anonymous(3 * PAGE, Prot::empty());
+    assert_eq!(user.mmap(&more), Err(Errno::ENOMEM));
+    // What is replaced does not count.
+    user.mmap(&more.fixed(AT + 5 * PAGE)).unwrap();
+    user.mmap(&more.fixed(AT + 7 * PAGE)).unwrap();
+    assert_eq!(user.total_vm(), 10);
+    let grow = |user: &mut crate::user_mm::UserMm<_>, pages| {
+        user.mremap(AT, PAGE, pages * PAGE, MremapFlags::MAYMOVE, 0)
+    };
+    assert_eq!(grow(&mut user, 2), Err(Errno::ENOMEM));
+    let heap = 0x100_0000;
+    user.set_brk_start(heap);
+    assert_eq!(user.brk(heap + 1), heap);
+    user.munmap(AT, PAGE).unwrap();
+    assert_eq!(user.brk(heap + 1), heap + 1);
+    assert_eq!(user.brk(heap + PAGE + 1), heap + 1);
+    // A child has the same limits.
+    let mut child = user.fork().unwrap();
+    assert_eq!(child.mmap(&more), Err(Errno::ENOMEM));
+    check(world.mm(), &mut [&mut user, &mut child]);
+    child.destroy();
+    // Less than there is takes nothing away.
+    user.set_limits(PAGE, INFINITY);
+    assert_eq!(user.total_vm(), 10);
+    assert_eq!(user.mmap(&more), Err(Errno::ENOMEM));
+    user.set_limits(INFINITY, INFINITY);
+    user.mmap(&more).unwrap();
+    user.destroy();
+}
+
+#[test]
+fn the_stack_grows_no_further_than_that() {
+    let world = World::new();
+    let mut user = world.user();
+    super::cpu::switch(world.mm().machine());
+    let top = 0x7fff_0000_0000;
+    user.map_stack(top, PAGE, 100 * PAGE).unwrap();
+    user.set_limits(3 * PAGE, INFINITY);
+    store(&mut user, top - 3 * PAGE, 1).unwrap();
+    assert!(store(&mut user, top - 3 * PAGE - 1, 1).is_err());
+    user.destroy();
+}
+
+#[test]
+fn private_memory_that_can_be_written_is_limited() {
+    let world = World::new();
+    let mut user = world.user();
+    user.set_limits(INFINITY, 4 * PAGE);
+    user.mmap(&MmapRequest::anonymous(3 * PAGE, RW).fixed(AT))
+        .unwrap();
+    let two = MmapRequest::anonymous(2 * PAGE, RW);
+    assert_eq!(user.mmap(&two), Err(Errno::ENOMEM));
+    // Other memory does not count.
+    let read_only = MmapRequest::anonymous(2 * PAGE, Prot::READ);
+    let at = user.mmap(&read_only).unwrap();
+    let shared = MmapRequest {
+        flags: MapFlags::SHARED | MapFlags::ANONYMOUS,
+        ..two
+    };
+    user.mmap(&shared).unwrap();
+    // Unless it becomes such memory.
+    assert_eq!(user.mprotect(at, 2 * PAGE, RW), Err(Errno::ENOMEM));
+    user.mprotect(at, PAGE, RW).unwrap();
+    user.mprotect(AT, PAGE, Prot::READ).unwrap();
+    user.mprotect(at + PAGE, PAGE, RW).unwrap();
+    check(world.mm(), &mut [&mut user]);
+    user.destroy();
+}
