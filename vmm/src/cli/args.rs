@@ -38,6 +38,7 @@ Examples:
   pagelab run --stop-at 5000 --inspect pagetable,buddyinfo
   pagelab run --workload buddy --save vm.core && pagelab inspect vm.core
   pagelab run -- ./hello one two            a static Linux program as the workload
+  pagelab run --stop-at 5000 --snapshot run.snap -- ./hello && pagelab resume run.snap
   pagelab doctor                            can this host run it, and how
 
 Exit status:
@@ -63,6 +64,8 @@ pub(super) enum Command {
     Replay(ReplayArguments),
     /// Make a failing experiment smaller, and print it as one command.
     Minimize(MinimizeArguments),
+    /// Go on with a run that was kept with `pagelab run --snapshot`.
+    Resume(ResumeArguments),
     /// Read the page tables and structures of a saved image.
     Inspect(InspectArguments),
     /// Tell what this host's /dev/kvm can do, and the remedy for what it cannot.
@@ -172,6 +175,9 @@ pub(super) struct RunArguments {
     /// chrome://tracing; an event is drawn as a microsecond.
     #[arg(long, value_name = "FILE")]
     pub(super) trace: Option<PathBuf>,
+    /// Keep the run where --stop-at ends it in a file, to go on from there with `pagelab resume`.
+    #[arg(long, value_name = "FILE", requires = "stop_at")]
+    pub(super) snapshot: Option<PathBuf>,
     /// Boot another PVH kernel than the built-in guest.
     #[arg(long, value_name = "FILE")]
     pub(super) kernel: Option<PathBuf>,
@@ -235,6 +241,29 @@ Examples:
   pagelab run --since syscall,nth=40 --stop-at syscall --inspect diff -- ./hello
   pagelab run --trace out.json -- ./hello   what happened, for ui.perfetto.dev
   pagelab run --format json -- ./hello      its output, status and the audits, as one document";
+
+/// Flags of `pagelab resume`.
+#[derive(Debug, Args)]
+#[command(after_help = RESUME_EXAMPLES)]
+pub(super) struct ResumeArguments {
+    /// What `pagelab run --snapshot` has written, on a host with the same CPU.
+    pub(super) snapshot: PathBuf,
+    /// What to print of the guest at the end, as for `pagelab run`; nothing that is of two moments.
+    #[arg(long, value_name = "WHAT,…", value_delimiter = ',')]
+    pub(super) inspect: Vec<Inspection>,
+    /// How the report is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) color: Colour,
+}
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  pagelab run --stop-at syscall,nth=40 --snapshot run.snap -- ./hello
+  pagelab resume run.snap                   from there to its end
+  pagelab resume run.snap --inspect meminfo --format json";
 
 /// Flags of `pagelab inspect`.
 #[derive(Debug, Args)]

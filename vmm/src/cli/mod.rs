@@ -11,6 +11,7 @@ mod minimize;
 mod output;
 mod replay;
 mod report;
+mod resume;
 mod run;
 
 use args::{Arguments, Command};
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
         Some(Command::Report(arguments)) => report::report(&arguments),
         Some(Command::Replay(arguments)) => replay::replay(&arguments),
         Some(Command::Minimize(arguments)) => minimize::minimize(&arguments),
+        Some(Command::Resume(resume)) => resume::resume(&resume),
         Some(Command::Inspect(inspect)) => inspect::inspect(&inspect),
         Some(Command::Doctor(doctor)) => doctor::doctor(&doctor),
         Some(Command::Schema) => output::json(&crate::report::schema()),

@@ -1,7 +1,7 @@
 //! `pagelab run`.
 
 use super::{
-    args::{Fault, Format, RunArguments},
+    args::{Colour, Fault, Format, RunArguments},
     exit_status,
     output::{self, Failure},
 };
@@ -9,7 +9,7 @@ use crate::{
     fault::{FaultKind, FaultSpec},
     pressure::{NAMED, PressureProfile},
     program::{Program, ProgramError, ProgramSpec},
-    report::{AfterProgram, Human},
+    report::{AfterProgram, Human, Report},
     scenario::{self, ConfigError, RunConfig},
     trace::Chrome,
 };
@@ -29,22 +29,27 @@ pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
         Some(path) => scenario::run_recorded(&config, &mut trace(path)?)?,
         None => scenario::run(&config)?,
     };
-    match arguments.format {
+    print(&report, arguments.format, arguments.color)
+}
+
+/// Prints the report of a run.
+pub(super) fn print(report: &Report, format: Format, color: Colour) -> Result<ExitCode, Failure> {
+    match format {
         Format::Json => {
-            output::json(&report)?;
+            output::json(report)?;
         }
         Format::Human => match &report.program {
             // Standard output is the program's.
             Some(program) => {
-                let paint = output::paint_stderr(arguments.color);
-                output::note(&AfterProgram::new(&report, program, paint).to_string());
+                let paint = output::paint_stderr(color);
+                output::note(&AfterProgram::new(report, program, paint).to_string());
             }
             None => {
-                output::text(&Human::new(&report, output::paint(arguments.color)).to_string())?;
+                output::text(&Human::new(report, output::paint(color)).to_string())?;
             }
         },
     }
-    Ok(exit_status::of(&report))
+    Ok(exit_status::of(report))
 }
 
 /// A file for the trace.
@@ -134,6 +139,7 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         kernel: arguments.kernel.clone(),
         append: arguments.append.clone(),
         save: arguments.save.clone(),
+        snapshot: arguments.snapshot.clone(),
         slab_debug: arguments.slab_debug.clone(),
         console: arguments.console,
         watchdog: Duration::from_secs(arguments.watchdog),

@@ -19,6 +19,7 @@ pub use file::{ExtraFile, FileSpecError};
 
 use archive::Archive;
 use pagelab_abi::program::{ARGV_FILE, ENVP_FILE};
+use serde::{Deserialize, Serialize};
 use std::{
     ffi::{OsStr, OsString},
     fmt, fs, io,
@@ -49,10 +50,12 @@ pub struct ProgramSpec {
 }
 
 /// A program that was checked and packed.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Program {
     guest_path: String,
     argv: Vec<OsString>,
+    /// Of no use once the guest has booted.
+    #[serde(skip)]
     archive: Arc<[u8]>,
 }
 

@@ -42,6 +42,22 @@ impl Agenda {
         self.actions.entry(event).or_default().push(action);
     }
 
+    /// The event of the first action that does something to the guest.
+    pub(super) fn first_act(&self) -> Option<u64> {
+        let harmless = [
+            Action::Audit,
+            Action::Stand,
+            Action::Since,
+            Action::End,
+            Action::Limit,
+        ];
+        let mut events = self.actions.iter();
+        events.find_map(|(event, actions)| {
+            let acts = actions.iter().any(|action| !harmless.contains(action));
+            acts.then_some(*event)
+        })
+    }
+
     /// The event at which the guest must stop next.
     pub(super) fn next(&self) -> Option<u64> {
         self.actions.keys().next().copied()

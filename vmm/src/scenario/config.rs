@@ -75,6 +75,8 @@ pub struct RunConfig {
     pub append: Option<String>,
     /// Where to save the machine at the end.
     pub save: Option<PathBuf>,
+    /// Where to keep the run at the point where it stops, to go on from there.
+    pub snapshot: Option<PathBuf>,
     /// Slab debugging letters.
     pub slab_debug: Option<String>,
     /// Whether the console goes to standard error.
@@ -118,6 +120,7 @@ impl Default for RunConfig {
             kernel: None,
             append: None,
             save: None,
+            snapshot: None,
             slab_debug: None,
             console: false,
             watchdog: Duration::from_secs(30),

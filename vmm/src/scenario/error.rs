@@ -2,10 +2,12 @@
 
 use super::StopAt;
 use crate::inspect::{image::ImageError, pagetable::PagingError};
+use crate::machine::snapshot::file::SnapshotFileError;
 use crate::machine::{
     MachineError, SnapshotError, call_sites::SiteError, host::HostError, root::RootError,
 };
 use crate::store::StoreError;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why a run could not be made, or its result not be kept. What the guest does wrong is in the
@@ -29,6 +31,20 @@ pub enum RunError {
     /// An experiment needs another machine than the one that was booted.
     #[error("the experiment differs from the booted machine in {0}; boot one for it")]
     OtherMachine(&'static str),
+    /// A file with a snapshot cannot be written or used.
+    #[error("{}: {source}", path.display())]
+    SnapshotFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: SnapshotFileError,
+    },
+    /// A run cannot be kept, as more is to be done to the guest than its snapshot knows of.
+    #[error(
+        "the run cannot be kept here: pressure or faults are still to come, the first at event \
+         {0}; stop at a later event"
+    )]
+    StillToCome(u64),
     /// KVM refused something.
     #[error(transparent)]
     Host(#[from] HostError),

@@ -3,6 +3,7 @@
 //! * [`RunConfig`]: all that decides a run. `plan`: what it means for machine and guest.
 //! * `run`: the loop from doorbell to doorbell. `agenda`, `actions`: what the host does, and when.
 //! * [`ForkPoint`]: a booted guest, from which many runs go on; an [`Experimenter`] makes them.
+//! * [`resume`]: goes on with a run that was kept in a file.
 //! * `recorder`: what happens, for a trace.
 //! * `flip`: bits turned over. `turns`: how often a guest may ring. `observe`: what the host sees.
 //! * `summary`: the report. [`TransparentHugepage`]: the guest's huge pages. [`view`]: texts as in
@@ -17,6 +18,7 @@ mod ending;
 mod error;
 mod experimenter;
 mod flip;
+mod kept;
 mod observe;
 mod plan;
 mod probe;
@@ -32,6 +34,7 @@ pub use candidates::{Candidate, Observed, observe};
 pub use config::{ConfigError, Cpu, Inspection, RunConfig, ZoneLimits, ZoneModel, slab_debug};
 pub use error::RunError;
 pub use experimenter::{Experimenter, ForkPoint};
+pub use kept::{Resume, resume};
 pub use probe::{Check, Mode, Probe, ProbeError};
 pub use run::{run, run_recorded};
 pub use stop::{StopAt, StopError};

@@ -53,7 +53,8 @@ pub(super) struct Observer {
     pub(super) relief: Relief,
     /// The memory groups when they were last looked at.
     pub(super) memory_groups: Vec<MemoryGroup>,
-    baseline: Option<Baseline>,
+    /// What was in use at the end of boot.
+    pub(super) baseline: Option<Baseline>,
     /// The first of two moments.
     since: Option<Since>,
 }

@@ -6,6 +6,7 @@ use super::{
     agenda::{Action, Agenda},
     candidates::{self, Candidate, Observed},
     ending::Ending,
+    kept::Kept,
     observe::{self, Observer},
     plan,
     recorder::Recorder,
@@ -25,7 +26,7 @@ use pagelab_abi::{
     root::Root,
     workload::Phase,
 };
-use std::{sync::atomic::Ordering::Relaxed, time::Instant};
+use std::{path::Path, sync::atomic::Ordering::Relaxed, time::Instant};
 
 /// Events from the end of boot to the first audit of a program that runs. Each later one comes after
 /// twice as many, so that their number grows with the logarithm of the run, unless the user says otherwise.
@@ -36,7 +37,7 @@ pub(super) struct Run<'a, 's> {
     config: &'a RunConfig,
     machine: &'a mut Machine,
     agenda: Agenda,
-    actions: Actions,
+    pub(super) actions: Actions,
     pub(super) observer: Observer,
     recorder: Recorder<'s>,
     pub(super) turns: Turns,
@@ -118,6 +119,9 @@ impl<'a, 's> Run<'a, 's> {
     pub(super) fn report(mut self, ending: Ending) -> Result<Report, RunError> {
         self.recorder.finish(self.machine)?;
         let total = self.started.elapsed();
+        if let (Some(path), Some(_)) = (&self.config.snapshot, ending.stopped_at) {
+            self.keep(path)?;
+        }
         if let Some(path) = &self.config.save {
             observe::save(self.machine, path)?;
         }
@@ -164,6 +168,30 @@ impl Run<'_, '_> {
             Some(ending) => Ok(ending),
             None => self.drive(),
         }
+    }
+
+    /// Goes on from a stop at which the run was kept.
+    pub(super) fn rejoin(&mut self) -> Result<Ending, RunError> {
+        let joined = self.now().map(|now| {
+            if self.config.program.is_some() {
+                self.agenda
+                    .add(now.saturating_add(FIRST_AUDIT), Action::Audit);
+            }
+        });
+        match of_root(joined.and_then(|()| self.act(false)))? {
+            Some(ending) => Ok(ending),
+            None => self.drive(),
+        }
+    }
+
+    /// Keeps the run in a file.
+    fn keep(&mut self, path: &Path) -> Result<(), RunError> {
+        if let Some(event) = self.agenda.first_act() {
+            return Err(RunError::StillToCome(event));
+        }
+        let armed = &self.actions.armed;
+        let kept = Kept::new(self.config, armed, &self.observer, &self.turns);
+        kept.save(self.machine, path)
     }
 
     fn see_ready(&mut self) {

@@ -2,9 +2,10 @@
 //! ever.
 
 use pagelab_abi::{platform::Doorbell, view::ViewKind};
+use serde::{Deserialize, Serialize};
 
 /// Bells that were rung, by kind.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Turns {
     ready: u32,
     phase: u32,

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Census;
 use crate::inspect::decode::{BlockState, Cache, DecodeError, FrameSet, Snapshot};
 
 /// What was in use at one moment, to compare with later: take it when the guest rings Ready.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Baseline {
     /// Frames allocated and not in slabs, by zone index.
     pub(super) allocated: Vec<u64>,

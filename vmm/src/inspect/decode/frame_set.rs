@@ -2,11 +2,28 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// A set of frames, one bit each.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "(Range<u32>, Vec<u64>)", into = "(Range<u32>, Vec<u64>)")]
 pub struct FrameSet {
     pfns: Range<u32>,
     words: Vec<u64>,
+}
+
+impl From<(Range<u32>, Vec<u64>)> for FrameSet {
+    /// Words that are missing are empty, and those that are too many are dropped.
+    fn from((pfns, mut words): (Range<u32>, Vec<u64>)) -> Self {
+        words.resize(pfns.len().div_ceil(64), 0);
+        Self { pfns, words }
+    }
+}
+
+impl From<FrameSet> for (Range<u32>, Vec<u64>) {
+    fn from(set: FrameSet) -> Self {
+        (set.pfns, set.words)
+    }
 }
 
 impl FrameSet {

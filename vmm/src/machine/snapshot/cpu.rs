@@ -147,8 +147,12 @@ impl Vcpu {
             .filter(|(number, _)| wanted(*number))
             .collect();
         let numbers: Vec<u32> = saved.iter().map(|(number, _)| *number).collect();
-        let now = self.msrs(&numbers)?;
-        let differ = saved.into_iter().filter(|entry| !now.contains(entry));
+        // In the same order, less those that cannot be read now.
+        let mut now = self.msrs(&numbers)?.into_iter().peekable();
+        let differ = saved.into_iter().filter(|entry| {
+            let same_number = now.next_if(|(number, _)| *number == entry.0);
+            same_number.as_ref() != Some(*entry)
+        });
         let entries: Vec<kvm_msr_entry> = differ
             .map(|&(index, data)| kvm_msr_entry {
                 index,

@@ -59,6 +59,8 @@ struct Header<C, D> {
     run: RunState,
     kernel: Kernel,
     settings: Settings,
+    /// Whatever the writer wants to tell the reader.
+    note: String,
 }
 
 /// A header that was read.

@@ -30,12 +30,12 @@ impl<R: Read> Read for Summing<R> {
 }
 
 impl Snapshot {
-    /// Reads a snapshot from a file.
+    /// Reads a snapshot from a file, and the note that was written with it.
     ///
     /// # Errors
     /// [`SnapshotFileError`] says what is wrong with the file, or that it is of another CPU than KVM has
     /// here.
-    pub fn load(path: &Path) -> Result<Self, SnapshotFileError> {
+    pub fn load(path: &Path) -> Result<(Self, String), SnapshotFileError> {
         let file = File::open(path).map_err(SnapshotFileError::read)?;
         let mut from = Summing {
             from: BufReader::with_capacity(1 << 20, file),
@@ -87,7 +87,7 @@ impl Snapshot {
         let cpuid = CpuId::from_entries(&header.cpuid)
             .map_err(|_| senseless("more CPU features than there can be"))?;
         check_cpu(&cpuid)?;
-        Ok(Self(Arc::new(Parts {
+        let snapshot = Self(Arc::new(Parts {
             memory: Arc::new(memory.finish()?),
             cpu: header.cpu,
             devices,
@@ -95,7 +95,8 @@ impl Snapshot {
             cpuid,
             kernel: header.kernel,
             settings: header.settings,
-        })))
+        }));
+        Ok((snapshot, header.note))
     }
 }
 

@@ -25,9 +25,10 @@ fn a_saved_snapshot_goes_on_as_the_machine_did_and_a_damaged_one_is_refused() {
     assert!(run_to(&mut machine, 2000));
     assert!(machine.swap().unwrap().counters().writes > 0);
     let snapshot = machine.snapshot().unwrap();
-    snapshot.save(&path).unwrap();
+    snapshot.save(&path, "a note").unwrap();
     let expected = run_to_end(&mut machine);
-    let loaded = Snapshot::load(&path).unwrap();
+    let (loaded, note) = Snapshot::load(&path).unwrap();
+    assert_eq!(note, "a note");
     assert_eq!(loaded.populated(), snapshot.populated());
     let mut resumed = loaded.fork(Outputs::default()).unwrap();
     assert_eq!(run_to_end(&mut resumed), expected);
@@ -54,7 +55,7 @@ fn a_saved_snapshot_goes_on_as_the_machine_did_and_a_damaged_one_is_refused() {
     }
     // What cannot be written leaves what was there.
     fs::write(&path, &bytes).unwrap();
-    let error = snapshot.save(Path::new("/no/such/directory/file"));
+    let error = snapshot.save(Path::new("/no/such/directory/file"), "");
     assert!(matches!(
         error,
         Err(SnapshotFileError::File { step: "write", .. })
@@ -71,7 +72,7 @@ fn a_snapshot_of_another_cpu_is_refused_by_what_differs() {
     let path = directory.path().join("machine");
     let mut machine = booted("none");
     machine.change_cpuid_for_tests();
-    machine.snapshot().unwrap().save(&path).unwrap();
+    machine.snapshot().unwrap().save(&path, "a note").unwrap();
     let error = Snapshot::load(&path).unwrap_err();
     assert!(
         matches!(error, SnapshotFileError::OtherCpu { .. }),

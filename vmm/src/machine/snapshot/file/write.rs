@@ -30,18 +30,19 @@ impl<W: Write> Write for Summing<W> {
 }
 
 impl Snapshot {
-    /// Writes the snapshot to a file, which takes the place of one that is there only once it is whole.
+    /// Writes the snapshot to a file, which takes the place of one that is there only once it is whole. `note`
+    /// is for who reads it.
     ///
     /// # Errors
     /// [`SnapshotFileError::File`] with what the host said; what was there is then still there.
-    pub fn save(&self, path: &Path) -> Result<(), SnapshotFileError> {
-        self.save_all(path).map_err(SnapshotFileError::write)
+    pub fn save(&self, path: &Path, note: &str) -> Result<(), SnapshotFileError> {
+        self.save_all(path, note).map_err(SnapshotFileError::write)
     }
 
-    fn save_all(&self, path: &Path) -> io::Result<()> {
+    fn save_all(&self, path: &Path, note: &str) -> io::Result<()> {
         let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
         let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
-        self.write_to(&mut file)?;
+        self.write_to(&mut file, note)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         if let Some(directory) = directory {
@@ -50,18 +51,18 @@ impl Snapshot {
         Ok(())
     }
 
-    fn write_to(&self, file: &mut impl Write) -> io::Result<()> {
+    fn write_to(&self, file: &mut impl Write, note: &str) -> io::Result<()> {
         let mut to = Summing {
             to: BufWriter::with_capacity(1 << 20, file),
             sum: Sha256::new(),
         };
-        self.write_parts(&mut to)?;
+        self.write_parts(&mut to, note)?;
         let sum = to.sum.finalize();
         to.to.write_all(&sum)?;
         to.to.flush()
     }
 
-    fn write_parts(&self, to: &mut impl Write) -> io::Result<()> {
+    fn write_parts(&self, to: &mut impl Write, note: &str) -> io::Result<()> {
         let parts = &*self.0;
         let disks = parts.devices.sectors();
         let blocks: Vec<Vec<u64>> = disks
@@ -79,6 +80,7 @@ impl Snapshot {
             run: parts.run,
             kernel: parts.kernel.clone(),
             settings: parts.settings,
+            note: note.to_owned(),
         };
         let header = serde_json::to_vec(&header)?;
         to.write_all(&MAGIC)?;
