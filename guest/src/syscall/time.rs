@@ -61,7 +61,17 @@ impl Timeval {
     }
 }
 
-/// What a clock shows.
+/// What a clock shows to a task.
+fn shown(tasks: &Tasks, slot: Slot, which: u64) -> Result<u64, Errno> {
+    match which as u32 {
+        linux::CLOCK_PROCESS_CPUTIME_ID | linux::CLOCK_THREAD_CPUTIME_ID => {
+            Ok(tasks.cpu_time(slot))
+        }
+        _ => read(tasks.clock(), which),
+    }
+}
+
+/// What a clock shows that is everybody's.
 fn read(clock: &Clock, which: u64) -> Result<u64, Errno> {
     match which as u32 {
         linux::CLOCK_REALTIME
@@ -72,21 +82,25 @@ fn read(clock: &Clock, which: u64) -> Result<u64, Errno> {
         | linux::CLOCK_MONOTONIC_RAW
         | linux::CLOCK_MONOTONIC_COARSE
         | linux::CLOCK_BOOTTIME
-        | linux::CLOCK_BOOTTIME_ALARM
-        | linux::CLOCK_PROCESS_CPUTIME_ID
-        | linux::CLOCK_THREAD_CPUTIME_ID => Ok(clock.monotonic()),
+        | linux::CLOCK_BOOTTIME_ALARM => Ok(clock.monotonic()),
         _ => Err(Errno::EINVAL),
     }
 }
 
 pub(super) fn clock_gettime(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Errno> {
-    let time = Timespec::new(read(tasks.clock(), args[0])?);
+    let time = Timespec::new(shown(tasks, slot, args[0])?);
     user::store(user::space(tasks.get_mut(slot))?, args[1], &time)?;
     Ok(0)
 }
 
 pub(super) fn clock_getres(space: &mut Space, args: &Args) -> Result<u64, Errno> {
-    read(&Clock::new(), args[0])?;
+    let cpu_time = [
+        linux::CLOCK_PROCESS_CPUTIME_ID,
+        linux::CLOCK_THREAD_CPUTIME_ID,
+    ];
+    if !cpu_time.contains(&(args[0] as u32)) {
+        read(&Clock::new(), args[0])?;
+    }
     user::store_if(space, args[1], &Timespec::new(1))?;
     Ok(0)
 }
@@ -107,9 +121,10 @@ pub(super) fn time(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Er
 }
 
 pub(super) fn times(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Errno> {
-    let ticks = tasks.clock().monotonic() / (SECOND / USER_HZ);
+    let [ticks, own] = [tasks.clock().monotonic(), tasks.cpu_time(slot)];
+    let [ticks, own] = [ticks, own].map(|time| time / (SECOND / USER_HZ));
     let space = user::space(tasks.get_mut(slot))?;
-    user::store_if(space, args[0], &[ticks, 0, 0, 0])?;
+    user::store_if(space, args[0], &[own, 0, 0, 0])?;
     Ok(ticks)
 }
 
@@ -125,7 +140,7 @@ pub(super) fn nanosleep(tasks: &mut Tasks, slot: Slot, args: &Args) -> Outcome {
 
 pub(super) fn clock_nanosleep(tasks: &mut Tasks, slot: Slot, args: &Args) -> Outcome {
     let [which, flags, request, ..] = *args;
-    let shown = match read(tasks.clock(), which) {
+    let shown = match shown(tasks, slot, which) {
         Ok(shown) => shown,
         Err(errno) => return Outcome::Error(errno),
     };

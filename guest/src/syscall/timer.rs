@@ -1,7 +1,7 @@
-//! alarm, setitimer, getitimer. Timers count real time; those of a process's own time are not there.
+//! alarm, setitimer, getitimer.
 
 use super::{Args, time::Timeval, user};
-use crate::task::{SECOND, Slot, Tasks, Timer};
+use crate::task::{SECOND, Slot, Tasks, Timer, Which};
 use linux_raw_sys::general as linux;
 use pagelab_abi::errno::Errno;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -36,11 +36,12 @@ impl Itimerval {
     }
 }
 
-fn check(which: u64) -> Result<(), Errno> {
-    if which as u32 == linux::ITIMER_REAL {
-        Ok(())
-    } else {
-        Err(Errno::EINVAL)
+fn which(number: u64) -> Result<Which, Errno> {
+    match number as u32 {
+        linux::ITIMER_REAL => Ok(Which::Real),
+        linux::ITIMER_VIRTUAL => Ok(Which::Cpu(0)),
+        linux::ITIMER_PROF => Ok(Which::Cpu(1)),
+        _ => Err(Errno::EINVAL),
     }
 }
 
@@ -52,7 +53,7 @@ pub(super) fn alarm(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, E
         at: (seconds > 0).then(|| now.saturating_add(seconds * SECOND)),
         interval: 0,
     };
-    let before = tasks.set_timer(slot, timer);
+    let before = tasks.set_timer(slot, Which::Real, timer);
     Ok(before.at.map_or(0, |at| {
         let left = at.saturating_sub(now);
         ((left + SECOND / 2) / SECOND).max(1)
@@ -60,27 +61,29 @@ pub(super) fn alarm(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, E
 }
 
 pub(super) fn setitimer(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Errno> {
-    let [which, new, old, ..] = *args;
-    let now = tasks.clock().monotonic();
+    let [number, new, old, ..] = *args;
     let wanted = match new {
-        0 => Timer::default(),
+        0 => None,
         at => {
             let space = user::space(tasks.get_mut(slot))?;
-            user::load::<Itimerval>(space, at)?.timer(now)?
+            let wanted: Itimerval = user::load(space, at)?;
+            // What is wrong with it comes before what is wrong with the number.
+            wanted.timer(0)?;
+            Some(wanted)
         }
     };
-    check(which)?;
-    let before = tasks.set_timer(slot, wanted);
+    let which = which(number)?;
+    let now = tasks.timer_clock(slot, which);
+    let timer = wanted.map_or(Ok(Timer::default()), |wanted| wanted.timer(now))?;
+    let before = tasks.set_timer(slot, which, timer);
     let space = user::space(tasks.get_mut(slot))?;
     user::store_if(space, old, &Itimerval::new(before, now))?;
     Ok(0)
 }
 
 pub(super) fn getitimer(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Errno> {
-    check(args[0])?;
-    let now = tasks.clock().monotonic();
-    let task = tasks.get_mut(slot);
-    let timer = task.timer;
-    user::store(user::space(task)?, args[1], &Itimerval::new(timer, now))?;
+    let which = which(args[0])?;
+    let shown = Itimerval::new(tasks.timer(slot, which), tasks.timer_clock(slot, which));
+    user::store(user::space(tasks.get_mut(slot))?, args[1], &shown)?;
     Ok(0)
 }

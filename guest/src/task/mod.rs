@@ -40,7 +40,7 @@ pub(crate) use fail::as_kernel;
 pub(crate) use fork::{CloneFlags, CloneRequest};
 pub(crate) use object::init_cache;
 pub(crate) use table::{Pid, Slot, Tasks};
-pub(crate) use timer::Timer;
+pub(crate) use timer::{Timer, Which};
 pub(crate) use wait::{WaitTarget, Waited};
 
 /// The address space of a task of this kernel.
@@ -103,6 +103,8 @@ pub(crate) struct Task {
     pub(crate) deadline: Option<u64>,
     /// When it gets SIGALRM.
     pub(crate) timer: Timer,
+    /// How long it has had the CPU, and the timers that count it.
+    cpu_time: timer::CpuTime,
     /// A futex that it waited for has been woken.
     pub(crate) futex_woken: bool,
     /// It has called execve since its birth.
@@ -170,6 +172,7 @@ impl Task {
                     restart: None,
                     deadline: None,
                     timer: Timer::default(),
+                    cpu_time: timer::CpuTime::default(),
                     futex_woken: false,
                     has_execed: false,
                     rlimits: default_rlimits(),

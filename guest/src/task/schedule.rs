@@ -85,11 +85,13 @@ impl Tasks {
         root::tasks().current.store(task.pid().0, Relaxed);
         mm().set_current_memory_group(task.memory_group());
         self.loaded = Some(slot);
+        self.begin_cpu_time(slot);
     }
 
     /// Takes the registers of the task in the CPU into its context, and the CPU out of its memory.
     pub(super) fn unload(&mut self) {
         if let Some(slot) = self.loaded.take() {
+            self.end_cpu_time(slot);
             let task = self.get_mut(slot);
             user::suspend(&mut task.context);
             task.end_to_allocate();
@@ -101,6 +103,7 @@ impl Tasks {
     /// Leaves the CPU without any task's memory, the registers being of no use to anyone.
     pub(super) fn forget_loaded(&mut self) {
         if let Some(slot) = self.loaded.take() {
+            self.end_cpu_time(slot);
             self.get_mut(slot).end_to_allocate();
         }
         // SAFETY: the kernel's own tables.
@@ -124,7 +127,7 @@ impl Tasks {
         let waits = self.iter().filter_map(|(_, task)| task.wakes_at());
         let until = waits.chain(self.next_timer()).min();
         if let Some(until) = until {
-            self.clock.skip_to(until);
+            self.skip_to(until);
             self.wake_if(|task, _| task.wakes_at().is_some_and(|at| at <= until));
             if self.timer_is_due() {
                 self.fire_timers();

@@ -37,6 +37,8 @@ pub(crate) struct Tasks {
     last_pid: u32,
     /// Whose registers and memory are in the CPU.
     pub(super) loaded: Option<Slot>,
+    /// Since when, in nanoseconds of the clock.
+    pub(super) loaded_at: u64,
     pub(super) clock: Clock,
     /// When the first timer of any task fires.
     pub(super) next_timer: Option<u64>,
@@ -56,6 +58,7 @@ impl Tasks {
             high: 0,
             last_pid: 0,
             loaded: None,
+            loaded_at: 0,
             clock: Clock::new(),
             next_timer: None,
             rng: Rng::new(seed),

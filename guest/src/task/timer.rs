@@ -1,11 +1,13 @@
-//! Interval timers: SIGALRM at a time of the clock (Linux kernel/time/itimer.c, `ITIMER_REAL`).
+//! Interval timers: a signal at a time of the clock, or once a process has had the CPU for so long (Linux
+//! kernel/time/itimer.c).
 //!
-//! The clock goes on with events and while everybody waits. A program that computes and makes no
-//! system call for ever is so never interrupted.
+//! The clock goes on with events and while everybody waits; a process's own time with the events while
+//! it has the CPU, in its program or in the kernel for it. A program that computes and makes no system
+//! call for ever is so never interrupted.
 
 use super::{Slot, Tasks};
 use crate::signal;
-use linux_raw_sys::general::SIGALRM;
+use linux_raw_sys::general::{SIGALRM, SIGPROF, SIGVTALRM};
 use pagelab_abi::task::TaskState;
 
 /// A timer.
@@ -31,17 +33,97 @@ impl Timer {
     }
 }
 
+/// Timers of a process's own time, and their signals.
+const CPU_SIGNALS: [u32; 2] = [SIGVTALRM, SIGPROF];
+
+/// Which timer, in the numbering of setitimer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Of the clock.
+    Real,
+    /// Of a process's own time: `ITIMER_VIRTUAL` is the first, `ITIMER_PROF` the second. There is no
+    /// telling the program's time from the kernel's for it.
+    Cpu(usize),
+}
+
+/// A process's own time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CpuTime {
+    /// Nanoseconds that it had the CPU, up to when it had it last.
+    used: u64,
+    timers: [Timer; 2],
+}
+
 impl Tasks {
+    /// What a timer counts from: nanoseconds of the clock, or of a task's own.
+    pub(crate) fn timer_clock(&self, slot: Slot, which: Which) -> u64 {
+        match which {
+            Which::Real => self.clock.monotonic(),
+            Which::Cpu(_) => self.cpu_time(slot),
+        }
+    }
+
+    /// Nanoseconds that a task has had the CPU.
+    pub(crate) fn cpu_time(&self, slot: Slot) -> u64 {
+        if self.loaded == Some(slot) {
+            self.cpu_time_of_loaded(slot)
+        } else {
+            self.get(slot).cpu_time.used
+        }
+    }
+
+    /// A task gets the CPU.
+    pub(super) fn begin_cpu_time(&mut self, slot: Slot) {
+        self.loaded_at = self.clock.monotonic();
+        if self.get(slot).cpu_time.is_timed() {
+            self.find_next_timer();
+        }
+    }
+
+    /// A task has had the CPU.
+    pub(super) fn end_cpu_time(&mut self, slot: Slot) {
+        self.get_mut(slot).cpu_time.used = self.cpu_time_of_loaded(slot);
+    }
+
+    fn cpu_time_of_loaded(&self, slot: Slot) -> u64 {
+        let had = self.clock.monotonic().saturating_sub(self.loaded_at);
+        self.get(slot).cpu_time.used.saturating_add(had)
+    }
+
+    /// Time goes on to `until` while everybody waits, so that it is nobody's.
+    pub(super) fn skip_to(&mut self, until: u64) {
+        let before = self.clock.monotonic();
+        self.clock.skip_to(until);
+        self.loaded_at += self.clock.monotonic() - before;
+    }
+
+    /// A task's timer.
+    pub(crate) fn timer(&self, slot: Slot, which: Which) -> Timer {
+        let task = self.get(slot);
+        match which {
+            Which::Real => task.timer,
+            Which::Cpu(index) => task.cpu_time.timers[index],
+        }
+    }
+
     /// Sets a task's timer, and says what it was.
-    pub(crate) fn set_timer(&mut self, slot: Slot, timer: Timer) -> Timer {
-        let before = core::mem::replace(&mut self.get_mut(slot).timer, timer);
+    pub(crate) fn set_timer(&mut self, slot: Slot, which: Which, timer: Timer) -> Timer {
+        let task = self.get_mut(slot);
+        let place = match which {
+            Which::Real => &mut task.timer,
+            Which::Cpu(index) => &mut task.cpu_time.timers[index],
+        };
+        let before = core::mem::replace(place, timer);
         self.find_next_timer();
         before
     }
 
-    /// When the first timer fires.
+    /// When the first timer of the clock fires.
     pub(super) fn next_timer(&self) -> Option<u64> {
-        self.next_timer
+        let living = self
+            .iter()
+            .filter(|(_, task)| task.state() != TaskState::Zombie);
+        living.filter_map(|(_, task)| task.timer.at).min()
     }
 
     /// Whether a timer is due.
@@ -59,15 +141,38 @@ impl Tasks {
                 signal::send_kernel(task, SIGALRM);
             }
         }
+        if let Some(slot) = self.loaded {
+            let used = self.cpu_time(slot);
+            let task = self.get_mut(slot);
+            for (index, signal) in CPU_SIGNALS.into_iter().enumerate() {
+                if task.cpu_time.timers[index].fire(used) {
+                    signal::send_kernel(task, signal);
+                }
+            }
+        }
         self.find_next_timer();
     }
 
-    /// After a change of any timer.
+    /// After a change of any timer, or of who has the CPU.
     pub(super) fn find_next_timer(&mut self) {
-        let living = self
-            .iter()
-            .filter(|(_, task)| task.state() != TaskState::Zombie);
-        self.next_timer = living.filter_map(|(_, task)| task.timer.at).min();
+        let of_loaded = self.loaded.and_then(|slot| {
+            let first = self.get(slot).cpu_time.first()?;
+            let left = first.saturating_sub(self.cpu_time(slot));
+            Some(self.clock.monotonic().saturating_add(left))
+        });
+        self.next_timer = self.next_timer().into_iter().chain(of_loaded).min();
+    }
+}
+
+impl CpuTime {
+    /// Whether a timer counts it.
+    fn is_timed(&self) -> bool {
+        self.first().is_some()
+    }
+
+    /// When the first timer fires.
+    fn first(&self) -> Option<u64> {
+        self.timers.iter().filter_map(|timer| timer.at).min()
     }
 }
 

@@ -11,6 +11,7 @@ alike! {
     no_arguments_arrive: ["./arguments"],
     arguments_and_environment_arrive: ["./arguments", "one", "two words", "", "-x=1", "--"],
     futexes_between_processes: ["./futexes"],
+    own_time_stands_while_a_process_sleeps: ["./cpu_timers"],
     calls_of_c_libraries: ["./process_calls"],
     exec: ["./exec"],
     scripts_name_who_runs_them: ["./scripts"],

@@ -62,10 +62,10 @@ impl<M: Machine + 'static> UserMm<M> {
             new_len: align(new_len),
             flags,
         };
-        let area = self.tree().find(old).map(Area::of).ok_or(Errno::EFAULT)?;
         if elsewhere {
             return self.remap_to(what, new_addr);
         }
+        let area = self.tree().find(old).map(Area::of).ok_or(Errno::EFAULT)?;
         if what.old_len >= what.new_len {
             if what.old_len > what.new_len {
                 let tail = old.checked_add(what.new_len).ok_or(Errno::EINVAL)?;
@@ -84,7 +84,8 @@ impl<M: Machine + 'static> UserMm<M> {
         self.move_area(what, at)
     }
 
-    /// Linux: `mremap_to`.
+    /// Linux: `mremap_to`. What is wrong with the target comes before what is wrong with the source
+    /// (`check_mremap_params`, since Linux 6.17).
     fn remap_to(&mut self, mut what: Move, to: u64) -> Result<u64, Errno> {
         let Move {
             old,
@@ -102,6 +103,8 @@ impl<M: Machine + 'static> UserMm<M> {
         if self.tree().len() + 2 >= MAX_MAP_COUNT - 3 {
             return Err(Errno::ENOMEM);
         }
+        // Before anything is unmapped.
+        self.tree().find(old).ok_or(Errno::EFAULT)?;
         let fixed = flags.contains(MremapFlags::FIXED);
         if fixed {
             check_fixed(to, new_len)?;

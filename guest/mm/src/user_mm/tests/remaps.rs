@@ -108,6 +108,8 @@ fn errors_are_linux_s() {
         einval
     );
     assert_eq!(ask(AT, PAGE, PAGE, fixed, AT), einval, "overlap");
+    let nothing = AT - 9 * PAGE;
+    assert_eq!(ask(nothing, 2 * PAGE, 2 * PAGE, fixed, nothing), einval);
     assert_eq!(ask(AT, PAGE, PAGE, fixed, 0x50_0001), einval);
     assert_eq!(ask(AT, PAGE, PAGE, fixed, 1 << 47), einval);
     assert_eq!(
@@ -117,6 +119,7 @@ fn errors_are_linux_s() {
     assert_eq!(ask(AT, 0, PAGE, may, 0), einval, "private");
     let efault = Err(Errno::EFAULT);
     assert_eq!(ask(AT - PAGE, PAGE, 2 * PAGE, may, 0), efault);
+    assert_eq!(ask(nothing, PAGE, PAGE, fixed, AT), efault);
     assert_eq!(ask(AT, 5 * PAGE, 6 * PAGE, may, 0), efault);
     assert_eq!(ask(AT, PAGE, 1 << 46, may, 0), Err(Errno::ENOMEM));
     check(world.mm(), &mut [&mut user]);

@@ -97,6 +97,10 @@ impl Pair {
         };
         let target = to.map_or(0, address);
         let result = user.mremap(address(at), len * PAGE, new_len * PAGE, flags, target);
+        if overlap {
+            assert_eq!(result, Err(Errno::EINVAL));
+            return;
+        }
         let Some(end) = whole else {
             assert_eq!(result, Err(Errno::EFAULT));
             return;
@@ -120,10 +124,6 @@ impl Pair {
             }
             return;
         };
-        if overlap {
-            assert_eq!(result, Err(Errno::EINVAL));
-            return;
-        }
         // These two are done even if it fails then.
         clear(space, to..to + new_len);
         clear(space, at + new_len..at + len);
