@@ -87,7 +87,7 @@ impl<'a, M: Machine + 'static> TlbGather<'a, M> {
         // Taken out first: events happen while they are given back.
         let count = core::mem::take(&mut self.count);
         for &pfn in &self.frames[..count] {
-            self.mm.put_page(pfn);
+            self.mm.put_page_inline(pfn);
         }
     }
 

@@ -74,7 +74,15 @@ impl<'a> LockedLruvec<'a> {
     /// Takes a page out of its list.
     #[inline(always)]
     pub(super) fn remove(&self, list: LruList, pfn: u32) {
-        let (page, ends) = (self.map.page(pfn), self.head(list));
+        let page = self.map.page(pfn);
+        let word = page.flags.fetch_and(!PageFlags::LRU.bits(), Relaxed);
+        self.unlink(list, page, word);
+    }
+
+    /// The same with a page whose flags, `word`, the caller changes afterwards.
+    #[inline(always)]
+    pub(super) fn unlink(&self, list: LruList, page: &Page, word: u32) {
+        let ends = self.head(list);
         let (next, prev) = (page.next.load(Relaxed), page.prev.load(Relaxed));
         let back = if next == NONE {
             &ends.tail
@@ -88,7 +96,6 @@ impl<'a> LockedLruvec<'a> {
             &self.map.page(prev).next
         };
         forth.store(next, Relaxed);
-        let word = page.flags.fetch_and(!PageFlags::LRU.bits(), Relaxed);
         sub(self.count(list, word), 1);
     }
 

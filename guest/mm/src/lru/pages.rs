@@ -45,13 +45,16 @@ impl<M: Machine + 'static> Mm<M> {
     /// Takes a page that is about to be freed, or that leaves its file, out of its list and forgets
     /// what was known of its use. Whose page it is, it forgets as well.
     #[inline]
-    pub(crate) fn lru_forget(&self, pfn: Pfn, page: &Page) {
+    pub(crate) fn lru_forget(&self, page: &Page) {
         let word = page.flags.load(Relaxed);
         if word & PageFlags::LRU.bits() != 0 {
-            let list = list_of(page, word);
-            self.lock_lruvec_of(word).remove(list, pfn.0);
+            // Clears the flags before the lock is given back.
+            let locked = self.lock_lruvec_of(word);
+            locked.unlink(list_of(page, word), page, word);
+            page.flags.fetch_and(!LRU_FLAGS.bits(), Relaxed);
+        } else {
+            page.flags.fetch_and(!LRU_FLAGS.bits(), Relaxed);
         }
-        page.flags.fetch_and(!LRU_FLAGS.bits(), Relaxed);
     }
 
     /// A page was used otherwise than through a page table, or a page table that had noted it is gone

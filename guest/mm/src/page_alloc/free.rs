@@ -52,12 +52,18 @@ impl<M: Machine + 'static> Mm<M> {
     /// # Panics
     /// As [`Mm::free_pages`].
     pub fn put_page(&self, pfn: Pfn) -> bool {
+        self.put_page_inline(pfn)
+    }
+
+    /// The same where many are given back one after the other.
+    #[inline(always)]
+    pub(crate) fn put_page_inline(&self, pfn: Pfn) -> bool {
         let page = self.allocated(pfn);
         let last = page.refcount.fetch_sub(1, AcqRel) == 1;
         if last {
             page.refcount.store(1, Relaxed);
             if page.flags.load(Relaxed) & LRU_FLAGS.bits() != 0 {
-                self.lru_forget(pfn, page);
+                self.lru_forget(page);
                 page.mapping.store(0, Relaxed);
             }
             let order = pagelab_abi::page::order_of(page.flags.load(Relaxed));
@@ -67,9 +73,10 @@ impl<M: Machine + 'static> Mm<M> {
     }
 
     /// The descriptor of an allocated block's head.
+    #[inline(always)]
     fn allocated(&self, pfn: Pfn) -> &'static Page {
-        match self.map.word(pfn.0) {
-            Some(word) if word & PageFlags::ALLOCATED.bits() != 0 => self.map.page(pfn.0),
+        match self.map.valid(pfn.0) {
+            Some(page) if page.flags.load(Relaxed) & PageFlags::ALLOCATED.bits() != 0 => page,
             _ => bad::not_allocated(&self.map, pfn),
         }
     }

@@ -237,7 +237,7 @@ impl<M: Machine + 'static> Mm<M> {
     pub(super) fn unmark_cached(&self, file: FileId, pfn: Pfn, was_dirty: bool) {
         let page = self.map.page(pfn.0);
         // Before it forgets whose it is.
-        self.lru_forget(pfn, page);
+        self.lru_forget(page);
         page.mapping.store(0, Relaxed);
         page.private.store(0, Relaxed);
         self.count_cached(file, -1);

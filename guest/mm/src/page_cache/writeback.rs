@@ -170,7 +170,7 @@ impl<M: Machine + 'static> Mm<M> {
                 break;
             }
             if self.map.page(pfn.0).mapcount.load(Relaxed) > 0 {
-                self.page_mkclean(file, index);
+                self.page_mkclean(pfn);
             }
             let written = self.write_out(file, index, pfn);
             self.put_page(pfn);

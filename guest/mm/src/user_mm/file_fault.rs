@@ -2,7 +2,7 @@
 //! (`do_page_mkwrite`).
 //!
 //! In a shared mapping of a file with a store an entry is read-only until the first store through it,
-//! which makes the page dirty; when the page has been written, it is so again (`mkclean`).
+//! which makes the page dirty; when the page has been written, it is so again (`page_mkclean`).
 
 use super::{Access, FaultSignal, UserMm, fault::dirty, insert::file_of};
 use crate::{

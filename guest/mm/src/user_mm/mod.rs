@@ -9,8 +9,7 @@
 //!   mincore, pages ahead of their use. `truncate`: files that become shorter while they are mapped.
 //! * `fork`: a second address space with the same content.
 //! * `maps`, `smaps`, `pagemap`: what /proc/PID has under these names. `stats`: all in numbers.
-//! * `fault`, `file_fault`: pages come, `fault_around`: with their neighbours; `cow`: and are copied when one of those who share them stores;
-//!   `mkclean`: they are to be written.
+//! * `fault`, `file_fault`: pages come, `fault_around`: with their neighbours; `cow`: and are copied when one of those who share them stores.
 //! * `access`: the kernel loads and stores for a system call.
 //! * `zap`: pages go. `swap_in`: they come back from swap.
 //! * `rmap`: from a page to who maps it. `reap`: all pages at once, for want of memory. `thp`: 2 MiB at
@@ -41,7 +40,6 @@ mod life;
 mod limits;
 mod lock;
 mod maps;
-mod mkclean;
 mod mmap;
 mod munmap;
 mod pagemap;

@@ -64,6 +64,21 @@ impl<M: Machine + 'static> Mm<M> {
         });
     }
 
+    /// A page of a file is to be written: nobody may store to it without making it dirty again (Linux:
+    /// `folio_mkclean`). Takes the right to store, and what the CPU has noted of stores, from the
+    /// entries of shared mappings; private ones have neither.
+    pub(crate) fn page_mkclean(&self, pfn: Pfn) {
+        self.rmap_walk(pfn, &mut |mapping| {
+            let pte = Pte(mapping.entry.load(Relaxed));
+            if pte.is_writable() {
+                let clean = pte.read_only().0 & !PTE_DIRTY;
+                mapping.entry.store(clean, Relaxed);
+                self.machine.flush_tlb_page(mapping.address);
+            }
+            ControlFlow::Continue(())
+        });
+    }
+
     /// Lets every entry of a page of the swap cache lead to its slot.
     pub(crate) fn unmap_to_swap(&self, pfn: Pfn, slot: SwapEntry) {
         self.rmap_walk(pfn, &mut |mapping| {
