@@ -35,6 +35,8 @@ enum Problem<'a> {
     Disk(MountError),
     /// There is no memory group for it.
     NoGroup,
+    /// The directories of memory groups could not be made.
+    Cgroup(Errno),
     /// It could not be started.
     Exec(&'a str, Errno),
 }
@@ -49,6 +51,9 @@ impl fmt::Display for Problem<'_> {
             Self::NoFile(name) => write!(f, "the initial ramfs has no {name}"),
             Self::Ramfs(error) => error.fmt(f),
             Self::Disk(error) => write!(f, "the disk cannot be mounted: {error}"),
+            Self::Cgroup(errno) => {
+                write!(f, "/sys/fs/cgroup cannot be made: {}", errno.name())
+            }
             Self::NoGroup => write!(f, "there are too many memory groups"),
             Self::Exec(path, errno) => write!(f, "{path} cannot be started: {}", errno.name()),
         }
@@ -105,6 +110,7 @@ fn run_in<'a>(tasks: &mut Tasks, cmdline: &Cmdline<'a>) -> Result<u32, Problem<'
         mm().set_swappiness(swappiness);
     }
     let group = group_for(cmdline)?;
+    ramfs.add_cgroup(group).map_err(Problem::Cgroup)?;
     let mounted = match cmdline.disk {
         Some(_) => disk::mount(&ramfs).map_err(Problem::Disk),
         None => Ok(()),

@@ -105,7 +105,8 @@ impl OpenFile {
     pub(super) fn behind(kind: &Kind) -> Option<Opened> {
         Some(match kind {
             Kind::Regular(content) => Opened::Regular(content.clone()),
-            Kind::Directory => Opened::Directory,
+            Kind::Directory | Kind::Cgroup(_) => Opened::Directory,
+            Kind::CgroupFile(group, file) => Opened::Knob(Knob::Cgroup(*group, *file)),
             Kind::Device(device) => Opened::Device(*device),
             Kind::Proc(node) if node.is_dir() => Opened::Directory,
             Kind::Proc(ProcNode::Fail(pid, file)) => Opened::Fail(*pid, *file),

@@ -1,6 +1,7 @@
 //! Inodes: what a name stands for.
 
 use super::{
+    cgroup::{CgroupDir, CgroupFile},
     clock,
     device::Device,
     disk,
@@ -79,6 +80,10 @@ pub(crate) enum Kind {
     Fifo(Shared<Pipe>),
     /// Something that /proc makes when it is looked at.
     Proc(ProcNode),
+    /// The directory of a memory group.
+    Cgroup(CgroupDir),
+    /// A file of a memory group, by its number.
+    CgroupFile(u32, CgroupFile),
 }
 
 /// Value of [`Inode::seals`] of a file without seals.
@@ -167,7 +172,7 @@ impl Inode {
     /// Whether it is a directory.
     pub(crate) fn is_dir(&self) -> bool {
         match &self.kind {
-            Kind::Directory => true,
+            Kind::Directory | Kind::Cgroup(_) => true,
             Kind::Proc(node) => node.is_dir(),
             _ => false,
         }
@@ -175,14 +180,14 @@ impl Inode {
 
     /// Whether it is made when it is looked for, and so in no directory's list.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(self.kind, Kind::Proc(_))
+        matches!(self.kind, Kind::Proc(_) | Kind::CgroupFile(..))
     }
 
     /// Type and permissions, as `st_mode` has them.
     pub(crate) fn st_mode(&self) -> u32 {
         let kind = match &self.kind {
-            Kind::Regular(_) => linux::S_IFREG,
-            Kind::Directory => linux::S_IFDIR,
+            Kind::Regular(_) | Kind::CgroupFile(..) => linux::S_IFREG,
+            Kind::Directory | Kind::Cgroup(_) => linux::S_IFDIR,
             Kind::Symlink(_) => linux::S_IFLNK,
             Kind::Device(_) => linux::S_IFCHR,
             Kind::Pipe(_) | Kind::Fifo(_) => linux::S_IFIFO,

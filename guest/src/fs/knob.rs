@@ -1,7 +1,7 @@
 //! Files that are settings: a short text that says what holds now whenever it is read, and takes another
 //! one (Linux: kernfs, sysctl).
 
-use super::{iov::Transfer, sysctl::Sysctl, transfer::Stop};
+use super::{cgroup::CgroupFile, iov::Transfer, sysctl::Sysctl, transfer::Stop};
 use core::fmt::{self, Write};
 use pagelab_abi::errno::Errno;
 
@@ -16,6 +16,8 @@ const MAX_TEXT: usize = 128;
 pub(crate) enum Knob {
     /// Of the machine.
     Sysctl(Sysctl),
+    /// Of the memory group with this number.
+    Cgroup(u32, CgroupFile),
 }
 
 /// A decimal number with nothing but spaces around it.
@@ -43,8 +45,9 @@ impl Knob {
             };
             match self {
                 Self::Sysctl(setting) => setting.show(&mut part),
+                Self::Cgroup(group, file) => file.show(group, &mut part),
             }
-            .map_err(|_| Errno::EIO)?;
+            .map_err(|_| Errno::EINVAL)?;
             if part.len == 0 {
                 break;
             }
@@ -70,6 +73,7 @@ impl Knob {
         let text = core::str::from_utf8(&bytes[..len]).map_err(|_| Errno::EINVAL)?;
         match self {
             Self::Sysctl(setting) => setting.store(text)?,
+            Self::Cgroup(group, file) => file.store(group, text)?,
         }
         transfer.skip(len);
         Ok(len)

@@ -8,7 +8,7 @@
 //! * `file`: open files; `reading`: how they are read. `table`: a process's descriptors and directory. `pipe`: pipes.
 //! * `device`, `line`: /dev, and where a program's output goes. `proc`: /proc; `fail`: two files of it;
 //!   `task`: what it says of processes.
-//! * `knob`: files that are settings; `sysctl`: those in /proc/sys.
+//! * `knob`: files that are settings; `sysctl`: those in /proc/sys; `cgroup`: memory groups.
 //! * `locks`: locks on files. `poll`: whether a read or a write would wait.
 //! * `disk`: the file system on a disk.
 //! * `transfer`, `iov`: bytes between files and a program's memory. `user`: that memory.
@@ -24,6 +24,7 @@
 //! under none of these and with none taken under it.
 
 mod calls;
+mod cgroup;
 pub(crate) mod clock;
 mod cpio;
 mod dentry;

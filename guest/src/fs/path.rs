@@ -250,6 +250,15 @@ fn look_up(
 ) -> Result<Option<Shared<Dentry>>, Errno> {
     match &directory.inode.kind {
         Kind::Proc(node) => proc::look_up(directory, *node, name, origin),
+        Kind::Cgroup(group) => match group.file(name) {
+            Some(file) => {
+                let kind = Kind::CgroupFile(group.group, file);
+                let inode = Inode::create(kind, file.mode())?;
+                inode.nlink.store(1, core::sync::atomic::Ordering::Relaxed);
+                Dentry::create(name, inode, Some(directory.clone())).map(Some)
+            }
+            None => Ok(directory.child(name)),
+        },
         _ => Ok(directory.child(name)),
     }
 }

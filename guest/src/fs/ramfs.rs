@@ -1,6 +1,7 @@
 //! The one file system there is, and how it comes to its first files.
 
 use super::{
+    cgroup::CgroupDir,
     clock,
     cpio::{CpioError, Entries, Entry},
     dentry::Dentry,
@@ -17,7 +18,7 @@ use super::{
 use core::{fmt, sync::atomic::Ordering::Relaxed};
 use linux_raw_sys::general as linux;
 use pagelab_abi::{PAGE_SIZE, errno::Errno};
-use pagelab_mm::FileId;
+use pagelab_mm::{FileId, memcg::GroupId};
 
 /// Why there is no file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,6 +245,23 @@ impl Ramfs {
         }
         let inode = Inode::create(Kind::Proc(ProcNode::Root), 0o555)?;
         self.root.add(b"proc", inode)?;
+        Ok(())
+    }
+
+    /// /sys/fs/cgroup, whose top is a memory group, or the root group.
+    ///
+    /// # Errors
+    /// ENOMEM; ENOTDIR if the archive has something else in the way.
+    pub(crate) fn add_cgroup(&self, top: Option<GroupId>) -> Result<(), Errno> {
+        self.directory(b"/sys", 0o555)?;
+        let fs = self.directory(b"/sys/fs", 0o755)?;
+        if let Some(old) = fs.child(b"cgroup") {
+            // What the archive has there is covered, as by a mount.
+            old.clear();
+            old.remove();
+        }
+        let inode = Inode::create(Kind::Cgroup(CgroupDir::top(top)), 0o755)?;
+        fs.add(b"cgroup", inode)?;
         Ok(())
     }
 

@@ -94,3 +94,43 @@ fn a_group_whose_swap_is_limited_loses_its_process() {
     assert_eq!((group("oom_kills"), group("swap_peak")), (1, 1 << 20));
     assert_eq!(report["oom"]["kills"][0]["reason"], "worst-of-group");
 }
+
+/// Groups as programs make them: in each other, with their own reclaim and their own victims.
+#[test]
+fn programs_make_groups_and_limit_them() {
+    let Some(folder) = programs(Build::Glibc) else {
+        return;
+    };
+    let options = ["--memory", "32M", "--swap", "64M"];
+    let report = guest(folder, &options, &["./cgroups"]);
+    assert_eq!(report["verdict"], "held", "{report:#}");
+    let expected = "\
+mkdir a: ok
+again: File exists
+mkdir a/b: ok
+enable: ok
+max of a: max, then ok, then 1048576
+nonsense: Invalid argument, No such process
+a file: Permission denied
+unlink: Operation not permitted
+rename: Operation not permitted
+join: ok
+whole: 1
+a had up to 1M: 1, and b no more: 1
+swapped: 1
+stat has pgsteal: 1
+no swap: ok
+join: ok
+killed by 9
+killed once: 1
+join: ok
+in it: 1
+rmdir: Device or resource busy, Device or resource busy
+leave: ok
+rmdir: ok, ok
+left: 5
+swappiness 60, ok, 100, Invalid argument
+";
+    assert_eq!(report["program"]["stdout"], expected, "{report:#}");
+    assert_eq!(number(&report, "/memory_groups/0/oom_kills"), 1);
+}

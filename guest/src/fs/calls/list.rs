@@ -115,6 +115,19 @@ fn entry(
         };
         return Some((entry.write(to), next));
     }
+    if let Kind::Cgroup(group) = &directory.inode.kind {
+        // Its files come before the groups in it, whose positions are far above.
+        let place = usize::try_from(position - 2).ok()?;
+        if let Some((name, _)) = group.files().nth(place) {
+            let entry = Entry {
+                ino: position,
+                next: position + 1,
+                kind: (linux::S_IFREG >> 12) as u8,
+                name,
+            };
+            return Some((entry.write(to), position + 1));
+        }
+    }
     let listed = directory.next_listed(position)?;
     let next = listed.cookie + 1;
     let len = listed.dentry.with_name(|name| {

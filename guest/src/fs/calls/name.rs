@@ -90,7 +90,7 @@ pub(super) fn unlinkat(caller: &mut Caller<'_>, dirfd: u64, path: u64, flags: u6
     }
     let (is_transient, has_slash) = (at.parent.inode.is_transient(), at.has_slash);
     let dentry = at.existing()?;
-    if is_transient {
+    if is_transient || matches!(dentry.inode.kind, Kind::CgroupFile(..)) {
         return Err(Errno::EPERM.into());
     }
     if removes_dir {
@@ -101,7 +101,11 @@ pub(super) fn unlinkat(caller: &mut Caller<'_>, dirfd: u64, path: u64, flags: u6
             return Err(Errno::EBUSY.into());
         }
         if !dentry.is_empty() {
-            return Err(Errno::ENOTEMPTY.into());
+            return Err(match dentry.inode.kind {
+                Kind::Cgroup(_) => Errno::EBUSY,
+                _ => Errno::ENOTEMPTY,
+            }
+            .into());
         }
     } else if dentry.inode.is_dir() {
         return Err(Errno::EISDIR.into());

@@ -50,7 +50,8 @@ pub(super) fn mknodat(
         disk::add_new(&at.parent, at.name(), disk::New::Regular, permissions)?;
         return Ok(0);
     }
-    if at.parent.inode.disk != 0 {
+    let in_group = matches!(at.parent.inode.kind, Kind::Cgroup(_));
+    if at.parent.inode.disk != 0 || in_group {
         return Err(Errno::EPERM.into());
     }
     let kind = if kind == linux::S_IFIFO {

@@ -37,14 +37,20 @@ fn kind_of(inode: &Inode) -> FileKind {
         Kind::Regular(_) => FileKind::Regular,
         Kind::Directory => FileKind::Directory,
         Kind::Symlink(_) => FileKind::Symlink,
-        Kind::Device(_) | Kind::Pipe(_) | Kind::Fifo(_) | Kind::Proc(_) => FileKind::Other,
+        Kind::Device(_)
+        | Kind::Pipe(_)
+        | Kind::Fifo(_)
+        | Kind::Proc(_)
+        | Kind::Cgroup(_)
+        | Kind::CgroupFile(..) => FileKind::Other,
     }
 }
 
 /// Makes something new with a name that is not taken.
 ///
 /// # Errors
-/// ENOMEM; ENOSPC, EIO and EUCLEAN of the disk. Nothing is left of it.
+/// ENOMEM; ENOSPC, EIO and EUCLEAN of the disk; EACCES and EAGAIN of a memory group. Nothing is left of
+/// it.
 pub(in crate::fs) fn add_new(
     parent: &Shared<Dentry>,
     name: &[u8],
@@ -53,6 +59,11 @@ pub(in crate::fs) fn add_new(
 ) -> Result<Shared<Dentry>, Errno> {
     if parent.inode.disk == 0 {
         let kind = match new {
+            New::Directory if let Kind::Cgroup(group) = &parent.inode.kind => {
+                Kind::Cgroup(group.new_child()?)
+            }
+            // A group has the files that it has.
+            _ if matches!(parent.inode.kind, Kind::Cgroup(_)) => return Err(Errno::EACCES),
             New::Regular => Kind::Regular(Content::new()?),
             New::Directory => Kind::Directory,
             New::Symlink(target) => Kind::Symlink(target),
@@ -142,10 +153,16 @@ pub(in crate::fs) fn link(
 /// Takes a name away.
 ///
 /// # Errors
-/// EBUSY for the mount point; EIO and EUCLEAN of the disk.
+/// EBUSY for the mount point, and for a memory group with processes; EIO and EUCLEAN of the disk.
 pub(in crate::fs) fn unlink(dentry: &Shared<Dentry>) -> Result<(), Errno> {
     let parent = dentry.parent();
     check_mount_point(dentry)?;
+    if let Kind::Cgroup(group) = &dentry.inode.kind {
+        let is_top = !matches!(parent.inode.kind, Kind::Cgroup(_));
+        if is_top || group.has_members() {
+            return Err(Errno::EBUSY);
+        }
+    }
     if dentry.inode.disk != 0 {
         let (fs, dir) = (&of_disk()?.fs, parent.inode.disk);
         let removed = dentry.with_name(|name| fs.remove_entry(dir, name));
@@ -217,6 +234,12 @@ impl Mount {
 const MAX_LINKS: u32 = 32000;
 
 fn check_same(parent: &Shared<Dentry>, inode: &Inode) -> Result<(), Errno> {
+    let is_group = |inode: &Inode| matches!(inode.kind, Kind::Cgroup(_));
+    match (is_group(&parent.inode), is_group(inode)) {
+        (true, true) => return Err(Errno::EPERM),
+        (false, false) => {}
+        _ => return Err(Errno::EXDEV),
+    }
     if (parent.inode.disk == 0) == (inode.disk == 0) {
         Ok(())
     } else {

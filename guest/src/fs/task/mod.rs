@@ -30,7 +30,7 @@ use pagelab_abi::{
     platform::DIRECT_MAP,
     task::{COMM_LEN, TaskStruct},
 };
-use pagelab_mm::{oom::oom_score, page_cache::FileId};
+use pagelab_mm::{memcg::GroupId, oom::oom_score, page_cache::FileId};
 
 /// Bytes of a program's memory that are copied at once.
 const BOUNCE: usize = 256;
@@ -58,6 +58,33 @@ pub(super) fn exists(pid: u32) -> bool {
 pub(super) fn next(from: u32) -> Option<u32> {
     let pids = all().map(|task| task.pid.load(Relaxed));
     pids.filter(|pid| *pid >= from).min()
+}
+
+/// Processes in a memory group itself, by its number, the oldest first.
+pub(super) fn group_members(group: u32) -> impl Iterator<Item = u32> {
+    let is_member = move |task: &&TaskStruct| task.memory_group.load(Relaxed) == group;
+    all().filter(is_member).map(|task| task.pid.load(Relaxed))
+}
+
+/// Whether there is one.
+pub(super) fn group_has_members(group: u32) -> bool {
+    group_members(group).next().is_some()
+}
+
+/// Puts a process into a memory group, by its number; process 0 is the one that runs. What it has stays
+/// charged where it is.
+///
+/// # Errors
+/// ESRCH.
+pub(super) fn set_memory_group(pid: u32, group: u32) -> Result<(), Errno> {
+    let current = root::tasks().current.load(Relaxed);
+    let pid = if pid == 0 { current } else { pid };
+    let task = find(pid).ok_or(Errno::ESRCH)?;
+    task.memory_group.store(group, Relaxed);
+    if pid == current {
+        mm().set_current_memory_group(GroupId::from_number(group));
+    }
+    Ok(())
 }
 
 /// Changes how the OOM killer sees a process.
