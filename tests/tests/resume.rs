@@ -41,6 +41,27 @@ fn a_run_that_was_kept_goes_on_to_the_end_of_one_that_was_not() {
     let leak = audit(&resumed, "leak").expect("it is known what was in use at the end of boot");
     assert_eq!(leak["outcome"], "held", "{leak:#}");
 
+    // What is in the file can be looked at as it stands, with the views of the stop.
+    let at_stop = [
+        &RUN[..],
+        &fault,
+        &["--stop-at", "1500", "--inspect", "buddyinfo"],
+    ]
+    .concat();
+    let live = report(&at_stop);
+    let image = pagelab(&[
+        "inspect",
+        file,
+        "--inspect",
+        "buddyinfo",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(image.status, Some(0), "{image:#?}");
+    let image = image.json();
+    assert_eq!(image["kind"], "snapshot");
+    assert_eq!(image["views"], live["views"]);
+
     // The same file again, and then a damaged one.
     let again = pagelab(&["resume", file, "--inspect", "buddyinfo"]);
     assert_eq!(again.status, Some(0), "{again:#?}");
@@ -49,9 +70,11 @@ fn a_run_that_was_kept_goes_on_to_the_end_of_one_that_was_not() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
     fs::write(file, &bytes).unwrap();
-    let damaged = pagelab(&["resume", file]);
-    assert_eq!(damaged.status, Some(2), "{damaged:#?}");
-    assert!(damaged.stderr.contains("damaged"), "{damaged:#?}");
+    for command in ["resume", "inspect"] {
+        let damaged = pagelab(&[command, file]);
+        assert_eq!(damaged.status, Some(2), "{damaged:#?}");
+        assert!(damaged.stderr.contains("damaged"), "{damaged:#?}");
+    }
 }
 
 #[test]

@@ -268,7 +268,8 @@ Examples:
 /// Flags of `pagelab inspect`.
 #[derive(Debug, Args)]
 pub(super) struct InspectArguments {
-    /// An ELF core (of `pagelab run --save`, or of QEMU's dump-guest-memory), or raw memory.
+    /// An ELF core (of `pagelab run --save`, or of QEMU's dump-guest-memory), what `pagelab run --snapshot`
+    /// has written, or raw memory.
     pub(super) image: PathBuf,
     /// What to print, as for `pagelab run`.
     #[arg(long, value_name = "WHAT,…", value_delimiter = ',')]

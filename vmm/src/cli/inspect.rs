@@ -5,6 +5,7 @@ use super::{
     exit_status,
     output::{self, Failure},
 };
+use crate::machine::Snapshot;
 use crate::{
     inspect::{
         AuditResult, Outcome, audit,
@@ -17,12 +18,15 @@ use crate::{
 use pagelab_abi::view::ViewKind;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::{fmt::Write, process::ExitCode};
+use std::{
+    fmt::{Display, Write},
+    process::ExitCode,
+};
 
 /// What is said of a saved image.
 #[derive(Debug, Serialize, JsonSchema)]
 struct ImageReport {
-    /// `elf core` or `raw`.
+    /// `elf core`, `raw` or `snapshot`.
     kind: &'static str,
     /// Bytes of RAM in the image.
     memory: u64,
@@ -43,9 +47,26 @@ pub(super) fn inspect(arguments: &InspectArguments) -> Result<ExitCode, Failure>
         efer: arguments.efer,
         ..OpenOptions::default()
     };
-    let image = SavedImage::open(&arguments.image, &options)
-        .map_err(|error| format!("{}: {error}", arguments.image.display()))?;
-    let found = examine(&image, &arguments.inspect)?;
+    let named = |error: &dyn Display| format!("{}: {error}", arguments.image.display());
+    // The pages of a snapshot stand packed; an image has them where they belong.
+    let unpacked = match Snapshot::is_file(&arguments.image) {
+        true => Some(tempfile::NamedTempFile::new()?),
+        false => None,
+    };
+    let path = match &unpacked {
+        Some(file) => {
+            let (snapshot, _) =
+                Snapshot::load_to_look(&arguments.image).map_err(|error| named(&error))?;
+            snapshot.save_core(file.path())?;
+            file.path()
+        }
+        None => &arguments.image,
+    };
+    let image = SavedImage::open(path, &options).map_err(|error| named(&error))?;
+    let mut found = examine(&image, &arguments.inspect)?;
+    if unpacked.is_some() {
+        found.kind = "snapshot";
+    }
     let held = found
         .audits
         .iter()

@@ -106,6 +106,18 @@ impl SavedMemory {
             })
     }
 
+    /// Bytes of one region at a guest-physical address.
+    pub(super) fn slice(&self, gpa: u64, len: usize) -> Option<&[u8]> {
+        let index = self.ranges.partition_point(|range| range.end <= gpa);
+        let range = self.ranges.get(index)?;
+        let into = gpa.checked_sub(range.start)?;
+        if into.checked_add(len as u64)? > range.end - range.start {
+            return None;
+        }
+        let start = self.regions[index].first * PAGE + into as usize;
+        self.bytes.get(start..start + len)
+    }
+
     /// A page of a region; none if it is zero.
     pub(super) fn page(&self, region: &SavedRegion, page: u64) -> Option<&[u8; PAGE]> {
         if !region.is_populated(page) {

@@ -23,13 +23,15 @@
 //! * [`Snapshot`]: one moment. Cloning it shares it; it can go to other threads.
 //! * `memory`: pages in a sealed memfd, which forks map without copying. `pagemap`: which pages there are.
 //! * `reset`: makes memory what it was, by the pages that were stored to or as a whole; `costs` chooses.
-//! * `cpu`, `devices`: the other parts. [`file`](mod@file): all of them in a file.
+//! * `cpu`, `devices`: the other parts. [`file`](mod@file): all of them in a file. `look`: what
+//!   the inspector reads.
 
 mod costs;
 mod cpu;
 mod devices;
 mod error;
 pub mod file;
+mod look;
 mod memory;
 mod pagemap;
 mod reset;

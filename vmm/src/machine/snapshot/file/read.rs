@@ -36,6 +36,22 @@ impl Snapshot {
     /// [`SnapshotFileError`] says what is wrong with the file, or that it is of another CPU than KVM has
     /// here.
     pub fn load(path: &Path) -> Result<(Self, String), SnapshotFileError> {
+        let (snapshot, note) = Self::load_to_look(path)?;
+        check_cpu(&snapshot.0.cpuid)?;
+        Ok((snapshot, note))
+    }
+
+    /// Whether a file begins as a snapshot does.
+    pub fn is_file(path: &Path) -> bool {
+        let start = File::open(path).map_err(SnapshotFileError::read);
+        start.and_then(|mut file| array(&mut file)).ok() == Some(MAGIC)
+    }
+
+    /// As [`Self::load`], on whatever host: to be looked at, and not to go on.
+    ///
+    /// # Errors
+    /// [`SnapshotFileError`] says what is wrong with the file.
+    pub fn load_to_look(path: &Path) -> Result<(Self, String), SnapshotFileError> {
         let file = File::open(path).map_err(SnapshotFileError::read)?;
         let mut from = Summing {
             from: BufReader::with_capacity(1 << 20, file),
@@ -86,7 +102,6 @@ impl Snapshot {
         }
         let cpuid = CpuId::from_entries(&header.cpuid)
             .map_err(|_| senseless("more CPU features than there can be"))?;
-        check_cpu(&cpuid)?;
         let snapshot = Self(Arc::new(Parts {
             memory: Arc::new(memory.finish()?),
             cpu: header.cpu,
