@@ -27,7 +27,8 @@ impl FaultSignal {
 
 impl<M: Machine + 'static> UserMm<M> {
     /// The first access to a page of a file (Linux: `do_read_fault`, `do_cow_fault`,
-    /// `do_shared_fault`).
+    /// `do_shared_fault`). Not in line: it would cost faults on anonymous pages registers.
+    #[inline(never)]
     pub(super) fn file_fault(
         &mut self,
         addr: u64,

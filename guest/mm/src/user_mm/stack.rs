@@ -44,6 +44,7 @@ impl<M: Machine + 'static> UserMm<M> {
     }
 
     /// Lets the area above an address, which is in none, grow down to it. None if it must not.
+    #[inline(never)]
     pub(super) fn expand_stack(&mut self, address: u64, area: &Area) -> Option<Area> {
         if !area.flags.contains(VmFlags::GROWSDOWN) {
             return None;
