@@ -56,6 +56,11 @@ impl Injector {
         }
     }
 
+    /// Whether it is one that lets nothing fail and notes each candidate.
+    pub const fn is_observer(&self) -> bool {
+        self.observed.is_some()
+    }
+
     /// The direction of each candidate so far, for who observes them.
     pub fn observed(&self) -> &[ReadWrite] {
         self.observed.as_deref().unwrap_or_default()

@@ -165,7 +165,10 @@ impl Actions {
 
     fn arm(&self, machine: &Machine, spec: &FaultSpec) -> Result<(), RunError> {
         if matches!(spec.kind, FaultKind::SwapIo | FaultKind::FileIo) {
-            if let Some(mut disk) = disk_of(machine, spec.kind) {
+            // What is only observed fails neither way.
+            if let Some(mut disk) = disk_of(machine, spec.kind)
+                && !disk.injector().is_observer()
+            {
                 let seed = fault::seed(spec.kind, self.seed);
                 let injector = Injector::new(spec, seed, disk.injected());
                 disk.inject(injector);
