@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64};
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
 /// Ranges in [`FaultAttr::require`].
-pub const MAX_CALL_SITES: usize = 16;
+pub const MAX_CALL_SITES: usize = 32;
 
 /// Frames of the stack that a call is looked for in (Linux: `MAX_STACK_TRACE_DEPTH`).
 pub const STACKTRACE_DEPTH: usize = 32;
