@@ -164,3 +164,6 @@ fn experiment(
         *machine = None;
     }
 }
+
+#[cfg(test)]
+mod tests;
