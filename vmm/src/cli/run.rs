@@ -173,7 +173,8 @@ fn list_profiles() -> Result<ExitCode, Failure> {
          sawtooth:PEAK@START..END*TEETH/STEPS        sawtooth:80%@0..9000*3/5\n  \
          trace:FILE                                  lines of EVENT AMOUNT\n\n\
          An AMOUNT is a size, or a share of the machine's memory. Events count from the\n\
-         beginning of the workload's pressure phase, or from the end of boot.\n",
+         beginning of the workload's pressure phase, or from the end of boot. Under a program\n\
+         the balloon keeps what the last step asks for.\n",
     );
     output::text(&text)?;
     Ok(ExitCode::SUCCESS)

@@ -27,6 +27,15 @@ const SAMPLES: u64 = 48;
 const WAIT: u64 = 100;
 const MAX_WAITS: u64 = 64;
 
+/// What comes after the last step of a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterProfile {
+    /// The balloon gives everything back, and the workload, which goes on as long, may end.
+    Release,
+    /// It keeps what it was asked for last: a program ends when it ends.
+    Hold,
+}
+
 /// The acts so far.
 #[derive(Debug)]
 pub(super) struct Actions {
@@ -68,31 +77,35 @@ impl Actions {
         })
     }
 
-    /// Enters a profile into the agenda, its events counted from `start`, and tells the workload
-    /// to go on until it is over.
+    /// Enters a profile into the agenda, its events counted from `start`.
     pub(super) fn begin_pressure(
         &mut self,
         machine: &Machine,
         agenda: &mut Agenda,
         profile: &PressureProfile,
         start: u64,
+        after: AfterProfile,
     ) -> Result<(), RunError> {
-        let steps = profile.steps();
         let length = profile.length().max(1);
-        for step in steps {
+        for step in profile.steps() {
             agenda.add(
                 start.saturating_add(step.event),
                 Action::Balloon(step.target),
             );
         }
+        self.profile = Some(profile.clone());
         for sample in 0..=SAMPLES {
             let offset = (u128::from(length) * u128::from(sample) / u128::from(SAMPLES)) as u64;
             agenda.add(start.saturating_add(offset), Action::Sample);
         }
+        if after == AfterProfile::Hold {
+            for event in std::iter::successors(Some(length), |event| event.checked_mul(2)) {
+                agenda.add(start.saturating_add(event), Action::Sample);
+            }
+            return Ok(());
+        }
         agenda.add(start.saturating_add(length), Action::PressureOver);
-        machine.root_page()?.set_pressure_active(true)?;
-        self.profile = Some(profile.clone());
-        Ok(())
+        Ok(machine.root_page()?.set_pressure_active(true)?)
     }
 
     /// Does one thing now.

@@ -2,7 +2,7 @@
 
 use super::{
     RunConfig, RunError, StopAt,
-    actions::Actions,
+    actions::{Actions, AfterProfile},
     agenda::{Action, Agenda},
     candidates::{self, Candidate, Observed},
     ending::Ending,
@@ -282,8 +282,13 @@ impl Run<'_, '_> {
         if let Some(profile) = &self.config.pressure
             && !plan::has_pressure_phase(&self.config.workload)
         {
+            let (machine, agenda) = (&*self.machine, &mut self.agenda);
+            let after = match self.config.program {
+                Some(_) => AfterProfile::Hold,
+                None => AfterProfile::Release,
+            };
             self.actions
-                .begin_pressure(self.machine, &mut self.agenda, profile, now)?;
+                .begin_pressure(machine, agenda, profile, now, after)?;
         }
         if self.config.program.is_some() {
             self.agenda
@@ -344,8 +349,10 @@ impl Run<'_, '_> {
             Phase::Workload => {}
             Phase::Pressure => {
                 if let Some(profile) = plan::pressure(self.config) {
+                    let (machine, agenda) = (&*self.machine, &mut self.agenda);
+                    let after = AfterProfile::Release;
                     self.actions
-                        .begin_pressure(self.machine, &mut self.agenda, &profile, now)?;
+                        .begin_pressure(machine, agenda, &profile, now, after)?;
                 }
             }
             Phase::Faults => {
