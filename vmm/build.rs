@@ -58,21 +58,35 @@ fn main() {
     for file in ["Cargo.toml", "Cargo.lock", "vmm/build.rs"] {
         println!("cargo:rerun-if-changed={}", root.join(file).display());
     }
-    let kernel = build(root, "pagelab-guest", &FLAGS, &out.join("guest"));
+    let kernel = build(root, "pagelab-guest", &FLAGS, &[], &out.join("guest"));
     let kernel = kernel.join("pagelab-guest");
     println!("cargo:rustc-env=PAGELAB_GUEST_ELF={}", kernel.display());
     let flags = &PROGRAM_FLAGS;
-    let programs = build(root, "pagelab-programs", flags, &out.join("programs"));
+    let programs = build(root, "pagelab-programs", flags, &[], &out.join("programs"));
     println!("cargo:rustc-env=PAGELAB_PROGRAMS={}", programs.display());
+    if env::var_os("CARGO_FEATURE_MUTATIONS").is_some() {
+        let features = ["--features", "mutations"];
+        let mutants = out.join("mutants");
+        let kernel = build(root, "pagelab-guest", &FLAGS, &features, &mutants);
+        let kernel = kernel.join("pagelab-guest");
+        println!("cargo:rustc-env=PAGELAB_MUTANT_ELF={}", kernel.display());
+    }
 }
 
-/// Builds the binaries of a package with these flags. Returns the directory that has them.
-fn build(root: &Path, package: &str, flags: &[&str], target_dir: &Path) -> PathBuf {
+/// Builds the binaries of a package with these flags and features. Returns the directory that has them.
+fn build(
+    root: &Path,
+    package: &str,
+    flags: &[&str],
+    features: &[&str],
+    target_dir: &Path,
+) -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build
         .current_dir(root)
         .args(["build", "--locked", "--package", package, "--bins"])
+        .args(features)
         .args(["--profile", "guest", "--target", TARGET, "--target-dir"])
         .arg(target_dir);
     for (name, _) in env::vars_os() {

@@ -10,14 +10,14 @@ use pagelab_abi::{
     },
     platform::{
         CMDLINE_CPU, CMDLINE_DISK, CMDLINE_DOORBELL, CMDLINE_FAIL_PAGE_ALLOC, CMDLINE_FAILSLAB,
-        CMDLINE_LOGLEVEL, CMDLINE_PRESSURE, CMDLINE_SEED, CMDLINE_SLAB_DEBUG, CMDLINE_SWAP,
-        CMDLINE_TRANSPARENT_HUGEPAGE, CMDLINE_VIEWS, CMDLINE_VIRTIO_MMIO, CMDLINE_WORKLOAD,
-        CMDLINE_ZONE_LIMITS, CMDLINE_ZONES,
+        CMDLINE_LOGLEVEL, CMDLINE_MUTATION, CMDLINE_PRESSURE, CMDLINE_SEED, CMDLINE_SLAB_DEBUG,
+        CMDLINE_SWAP, CMDLINE_TRANSPARENT_HUGEPAGE, CMDLINE_VIEWS, CMDLINE_VIRTIO_MMIO,
+        CMDLINE_WORKLOAD, CMDLINE_ZONE_LIMITS, CMDLINE_ZONES,
     },
     program::CMDLINE_INIT,
     zone::ZoneModel,
 };
-use pagelab_mm::user_mm::ThpEnabled;
+use pagelab_mm::{mutation::Mutation, user_mm::ThpEnabled};
 
 /// Devices that a command line may announce; the others are left alone.
 pub(crate) const MAX_DEVICES: usize = 8;
@@ -70,6 +70,8 @@ pub(crate) struct Cmdline<'a> {
     pub(crate) fixed_cpu: bool,
     /// Which memory of programs may come in huge pages.
     pub(crate) thp: ThpEnabled,
+    /// A bug to plant.
+    pub(crate) mutation: Option<Mutation>,
     pub(crate) doorbell: bool,
     pub(crate) views: bool,
     pub(crate) pressure: bool,
@@ -116,6 +118,7 @@ impl<'a> Cmdline<'a> {
             failslab: None,
             fixed_cpu: true,
             thp: ThpEnabled::default(),
+            mutation: None,
             doorbell: false,
             views: false,
             pressure: false,
@@ -208,6 +211,11 @@ impl<'a> Cmdline<'a> {
                 let wanted = bad(CMDLINE_TRANSPARENT_HUGEPAGE, "always, madvise or never");
                 let found = ThpEnabled::ALL.into_iter().find(|it| it.name() == value);
                 self.thp = found.ok_or(wanted)?;
+            }
+            CMDLINE_MUTATION => {
+                let wanted = bad(CMDLINE_MUTATION, "a bug of a kernel that is built for it");
+                let found = value.parse().ok().filter(|_| cfg!(feature = "mutations"));
+                self.mutation = Some(found.ok_or(wanted)?);
             }
             CMDLINE_DOORBELL => self.doorbell = true,
             CMDLINE_VIEWS => self.views = true,
@@ -340,6 +348,7 @@ mod tests {
             ("swap=yes", "the address of a device"),
             ("zone_limits=16M,", "one to three sizes"),
             ("zone_limits=1,2,3,4", "one to three sizes"),
+            ("mutation=cow-reuse", "built for it"),
             ("zone_limits=99999999999T", "one to three sizes"),
             ("seed=-1", "a decimal number"),
             ("memory.high=much", "a size"),

@@ -107,6 +107,9 @@ pub const CMDLINE_SWAP: &str = "swap";
 /// window, `disk=0xd0002000`. It is mounted at [`crate::program::DISK_MOUNT`].
 pub const CMDLINE_DISK: &str = "disk";
 
+/// Command line key, of kernels that are built for it: a bug to plant, `mutation=cow-reuse`.
+pub const CMDLINE_MUTATION: &str = "mutation";
+
 /// Why the guest rang the doorbell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

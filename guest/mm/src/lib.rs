@@ -41,6 +41,7 @@ pub mod memblock;
 pub mod memcg;
 mod memmap;
 pub mod mm;
+pub mod mutation;
 pub mod oom;
 pub mod page_alloc;
 pub mod page_cache;

@@ -6,7 +6,7 @@ use crate::{cmdline::Cmdline, doorbell, memory, serial};
 use core::{cell::UnsafeCell, fmt, mem::MaybeUninit};
 use log::LevelFilter;
 use pagelab_abi::platform::ExitCode;
-use pagelab_mm::Pfn;
+use pagelab_mm::{Pfn, mutation};
 use spin::Once;
 use x86_64::{PhysAddr, registers::control::Cr3, structures::paging::PhysFrame};
 
@@ -31,6 +31,10 @@ extern "C" fn kernel_start(start_info: u32) -> ! {
     let info = INFO.call_once(|| info);
     let cmdline = Cmdline::parse(info.cmdline()).unwrap_or_else(|error| unfit(&error));
     log::set_max_level(cmdline.loglevel);
+    if let Some(mutation) = cmdline.mutation {
+        log::warn!("planted: {mutation}");
+        mutation::plant(mutation);
+    }
     let prepared = memory::prepare(info, &cmdline).unwrap_or_else(|error| unfit(&error));
     let root = PhysFrame::containing_address(PhysAddr::new_truncate(prepared.root_table));
     // SAFETY: the one CPU, before `on_own_stack`, which takes it.

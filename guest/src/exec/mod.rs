@@ -16,6 +16,7 @@ use crate::{
 };
 use image::Image;
 use pagelab_abi::errno::Errno;
+use pagelab_mm::mutation::{Mutation, is_planted};
 use script::{Front, MAX_DEPTH};
 use stack::Stack;
 use strings::{List, Strings};
@@ -117,7 +118,15 @@ fn build(
     let task = tasks.get_mut(slot);
     let mut space = Space::new(mm()).map_err(|_| Errno::ENOMEM)?;
     task.limit_space(&space);
-    let program = load::load(&image, file, &mut space)?;
+    let program = match load::load(&image, file, &mut space) {
+        Err(error) => {
+            if is_planted(Mutation::ExecUndo) {
+                core::mem::forget(space);
+            }
+            return Err(error);
+        }
+        Ok(program) => program,
+    };
     let stack = Stack {
         program: &program,
         path,

@@ -9,4 +9,9 @@ alike! {
     fork_shares_and_copies: ["./fork_cow"],
     memory_has_its_limits: ["./limits"],
     another_processs_memory_is_reached: ["./process_vm"],
+    children_copy: ["./undo", "copies"],
+    private_pages_of_a_file_are_copied: ["./undo", "private-file"],
+    pages_go_out_at_a_programs_wish: ["./undo", "swap"],
+    rights_change_within_an_area: ["./undo", "rights"],
+    a_program_takes_anothers_place: ["./undo", "program"],
 }

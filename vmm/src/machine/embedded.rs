@@ -15,3 +15,12 @@ pub fn kernel() -> &'static [u8] {
 pub fn bench_vm() -> &'static [u8] {
     include_bytes!(concat!(env!("PAGELAB_PROGRAMS"), "/bench-vm"))
 }
+
+#[cfg(feature = "mutations")]
+static MUTANT: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("PAGELAB_MUTANT_ELF")));
+
+/// The kernel that bugs can be planted in: `mutation=NAME` on its command line.
+#[cfg(feature = "mutations")]
+pub fn mutant() -> &'static [u8] {
+    &MUTANT.0
+}

@@ -5,6 +5,7 @@ use super::{AllocError, mark_allocated, trace_arg};
 use crate::{
     Mm, Order, Pfn, fault,
     machine::Machine,
+    mutation::{Mutation, is_planted},
     oom::OomControl,
     pcp,
     zone::{
@@ -18,6 +19,7 @@ use pagelab_abi::{
     gfp::Gfp,
     percpu::{PCP_MAX_ORDER, pcp_list},
     vmstat::VmEvent,
+    zone::WMARK_MIN,
 };
 
 /// Rounds of reclaim that help without being enough (Linux: `MAX_RECLAIM_RETRIES`).
@@ -43,6 +45,9 @@ impl<M: Machine + 'static> Mm<M> {
             }
             Err(_) => {
                 self.count_event(VmEvent::PgallocFail, 1);
+                if is_planted(Mutation::WatermarkOffByOne) {
+                    self.state.zones[0].watermark[WMARK_MIN].fetch_sub(1, Relaxed);
+                }
                 self.machine.event(
                     EventKind::PageAllocFail,
                     order.get().into(),

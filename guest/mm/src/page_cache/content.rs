@@ -1,7 +1,11 @@
 //! Bytes in and out.
 
 use super::{FileError, FileId, Reader};
-use crate::{Mm, Pfn, machine::Machine};
+use crate::{
+    Mm, Pfn,
+    machine::Machine,
+    mutation::{Mutation, is_planted},
+};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{PAGE_SHIFT, PAGE_SIZE, gfp::Gfp};
 
@@ -202,7 +206,10 @@ impl<M: Machine + 'static> Mm<M> {
             return Ok(());
         };
         if !self.page_is_dirty(pfn) {
-            store.ops.write_begin(self, store.host, page)?;
+            match store.ops.write_begin(self, store.host, page) {
+                Err(_) if is_planted(Mutation::LostDirty) => return Ok(()),
+                begun => begun?,
+            }
             self.mark_dirty(file, page, pfn);
         }
         Ok(())

@@ -1,7 +1,11 @@
 //! Pages go out and come back.
 
 use super::{SwapEntry, SwapError, cache::Fate};
-use crate::{Mm, Order, Pfn, machine::Machine};
+use crate::{
+    Mm, Order, Pfn,
+    machine::Machine,
+    mutation::{Mutation, is_planted},
+};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{event::EventKind, gfp::Gfp, page::MAPPING_ANON, vmstat::VmEvent};
 
@@ -29,6 +33,9 @@ impl<M: Machine + 'static> Mm<M> {
                 return Ok(entry);
             }
             self.leave_swap_cache(pfn, Fate::Bad);
+            if is_planted(Mutation::SwapWriteLeak) {
+                self.get_page(pfn);
+            }
         }
         Err(SwapError::Io)
     }
@@ -63,6 +70,9 @@ impl<M: Machine + 'static> Mm<M> {
         let read = || self.machine.swap_read(entry.slot(), pfn.0);
         if (0..tries).all(|_| read().is_err()) {
             self.free_pages(pfn, Order::ZERO);
+            if is_planted(Mutation::SwapSlotReuse) {
+                let _ = self.swap_free(entry);
+            }
             return Err(SwapError::Io);
         }
         self.count_event(VmEvent::Pswpin, 1);

@@ -1,7 +1,13 @@
 //! Copies on write (Linux mm/memory.c: `do_wp_page`, `wp_page_copy`).
 
 use super::{FaultSignal, UserMm};
-use crate::{AllocError, Order, Pfn, machine::Machine, pgtable::Pte, vma::Area};
+use crate::{
+    AllocError, Order, Pfn,
+    machine::Machine,
+    mutation::{Mutation, is_planted},
+    pgtable::Pte,
+    vma::Area,
+};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{PAGE_SIZE, mm_struct::RssStat, pte::PTE_ACCESSED, vma::VmFlags};
 
@@ -56,7 +62,13 @@ impl<M: Machine + 'static> UserMm<M> {
 
     /// Maps a copy in place of a page that others have as well.
     fn copy_to_own(&mut self, page: u64, area: &Area, pte: Pte) -> Result<(), FaultSignal> {
-        let new = self.alloc_user_page()?;
+        let new = match self.alloc_user_page() {
+            Err(_) if !pte.is_special() && is_planted(Mutation::CowReuse) => {
+                self.replace(page, Pte(pte.0 | PTE_ACCESSED).writable());
+                return Ok(());
+            }
+            other => other?,
+        };
         let filled = if pte.is_special() {
             self.zero_page(new)
         } else {

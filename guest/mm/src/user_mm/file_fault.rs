@@ -8,12 +8,13 @@ use super::{Access, FaultSignal, UserMm, fault::dirty, insert::file_of};
 use crate::{
     Pfn,
     machine::Machine,
+    mutation::{Mutation, is_planted},
     page_cache::{FILE_GFP, FileError, FileId},
     pgtable::Pte,
     vma::Area,
 };
 use core::sync::atomic::Ordering::Relaxed;
-use pagelab_abi::{PAGE_SIZE, vma::VmFlags};
+use pagelab_abi::{PAGE_SIZE, mm_struct::RssStat, vma::VmFlags};
 
 impl FaultSignal {
     /// What becomes of an access to `addr` whose page a file does not give.
@@ -149,7 +150,11 @@ impl<M: Machine + 'static> UserMm<M> {
         area: &Area,
         cached: Pfn,
     ) -> Result<(), FaultSignal> {
-        let new = self.alloc_user_page()?;
+        let new = self.alloc_user_page().inspect_err(|_| {
+            if is_planted(Mutation::RefcountLeak) {
+                self.mm.get_page(cached);
+            }
+        })?;
         let mapped = self
             .copy_page(new, cached)
             .and_then(|()| self.tables().walk_alloc(page));
@@ -158,7 +163,12 @@ impl<M: Machine + 'static> UserMm<M> {
                 self.map_anonymous(entry, page, new, area);
                 Ok(())
             }
-            Err(error) => self.give_up(new, error),
+            Err(error) => {
+                if is_planted(Mutation::RssLeak) {
+                    self.add_rss(RssStat::Anon, 1);
+                }
+                self.give_up(new, error)
+            }
         }
     }
 }

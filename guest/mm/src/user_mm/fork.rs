@@ -5,6 +5,7 @@ use super::UserMm;
 use crate::{
     AllocError,
     machine::Machine,
+    mutation::{Mutation, is_planted},
     pgtable::{Part, Pte},
     tlb::TlbGather,
     vma::Area,
@@ -33,7 +34,13 @@ impl<M: Machine + 'static> UserMm<M> {
             return Err(AllocError::NoMemory);
         }
         // Without the child its pages are the parent's alone again: stores find that out.
-        copied.map(|()| child)
+        if let Err(error) = copied {
+            if is_planted(Mutation::ForkUndo) {
+                core::mem::forget(child);
+            }
+            return Err(error);
+        }
+        Ok(child)
     }
 
     fn copy_areas(

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     machine::Machine,
+    mutation::{Mutation, is_planted},
     pgtable::{HUGE_SIZE, Part, Pte},
     tlb::TlbGather,
     vma::Area,
@@ -85,7 +86,12 @@ impl<M: Machine + 'static> UserMm<M> {
             }
             flags |= VmFlags::ACCOUNT;
         }
-        self.isolate(area, &part)?;
+        if let Err(error) = self.isolate(area, &part) {
+            if is_planted(Mutation::MprotectUndo) {
+                self.set_flags(area.start, flags);
+            }
+            return Err(error);
+        }
         self.set_flags(part.start, flags);
         let notify = self.wants_writenotify(area);
         self.change_entries(part.clone(), flags, notify);

@@ -3,6 +3,7 @@
 use super::{MAX_MAP_COUNT, UserMm};
 use crate::{
     machine::Machine,
+    mutation::{Mutation, is_planted},
     vma::{Area, VmaObject},
 };
 use core::ops::Range;
@@ -53,6 +54,10 @@ impl<M: Machine + 'static> UserMm<M> {
                 Ok(new) => *object = Some(new),
                 Err(_) => {
                     if let [Some(first), _] = objects {
+                        if is_planted(Mutation::SlabDoubleFree) {
+                            // SAFETY: none; this is the bug.
+                            areas.free(unsafe { core::ptr::read(&raw const first) });
+                        }
                         areas.free(first);
                     }
                     return Err(Errno::ENOMEM);
