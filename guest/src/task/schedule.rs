@@ -46,7 +46,9 @@ impl Tasks {
                     return;
                 }
             }
-            let flow = match self.get_mut(slot).run_ring3(&mut left) {
+            let (trap, rest) = self.get_mut(slot).run_ring3(left);
+            left = rest;
+            let flow = match trap {
                 Trap::Syscall => syscall::dispatch(self, slot),
                 other => self.trap(slot, other),
             };
@@ -207,13 +209,16 @@ impl Tasks {
 
 impl Task {
     /// Enters ring 3 until there is a trap that takes more than a look at the task, or `left`, which
-    /// each trap counts against, is 0.
-    fn run_ring3(&mut self, left: &mut u32) -> Trap {
+    /// each trap counts against, is 0. Returns that trap and what is left.
+    ///
+    /// Not in line: in [`Tasks::turn`] the count and the task are not kept in registers.
+    #[inline(never)]
+    fn run_ring3(&mut self, mut left: u32) -> (Trap, u32) {
         // What the host raises meanwhile arrives when interrupts are on again.
         interrupts::disable();
         let trap = loop {
             let trap = user::enter(&mut self.context);
-            *left -= 1;
+            left -= 1;
             match trap {
                 Trap::Syscall if syscall::quick(self) => {}
                 Trap::PageFault { address, code } => {
@@ -226,12 +231,12 @@ impl Task {
                 }
                 other => break other,
             }
-            if *left == 0 {
+            if left == 0 {
                 break Trap::None;
             }
         };
         interrupts::enable();
-        trap
+        (trap, left)
     }
 
     /// Waits. The system call is made again when the wait is over.
