@@ -317,7 +317,10 @@ mod tests {
         let clock = page.read().unwrap().clock;
         let stops: Vec<_> = [1, 2, 3, 3]
             .iter()
-            .map(|order| clock.tick(EventKind::PageAlloc, 0, *order))
+            .map(|order| {
+                clock.tick(EventKind::PageAlloc, 0, *order)
+                    && clock.is_wanted(EventKind::PageAlloc, *order)
+            })
             .collect();
         assert_eq!(stops, [false, false, true, false]);
     }
