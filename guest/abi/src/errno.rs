@@ -8,6 +8,15 @@ use core::fmt;
 pub struct Errno(u16);
 
 impl Errno {
+    /// Whether it tells of memory, a disk or a page that is not to be had, and not of what was asked for: what a
+    /// program gets that meets an injected failure.
+    pub const fn is_shortage(self) -> bool {
+        matches!(
+            self,
+            Self::ENOMEM | Self::EIO | Self::ENOSPC | Self::EFAULT | Self::EUCLEAN
+        )
+    }
+
     /// The number as C's `errno` has it.
     #[inline]
     pub const fn get(self) -> u32 {
@@ -120,6 +129,7 @@ mod tests {
     #[test]
     fn a_number_is_returned_negated() {
         assert_eq!(Errno::ENOMEM.to_return() as i64, -12);
+        assert!(Errno::ENOMEM.is_shortage() && !Errno::ENOENT.is_shortage());
         assert_eq!(Errno::EOPNOTSUPP.name(), "EOPNOTSUPP");
     }
 }

@@ -43,7 +43,8 @@ pub struct ProgramEnd {
     pub not_started: AtomicU32,
     /// Zero.
     pub reserved: u32,
-    /// System calls of all programs that ended with an error.
+    /// System calls of all programs that ended with an error that tells of memory, a disk or a page that is
+    /// not to be had ([`crate::errno::Errno::is_shortage`]).
     pub failed_calls: AtomicU64,
     /// Signals that programs got for what they did: faults that nobody could handle, and other exceptions.
     pub exceptions: AtomicU64,

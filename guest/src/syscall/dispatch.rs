@@ -51,7 +51,9 @@ pub(crate) fn dispatch(tasks: &mut Tasks, slot: Slot) -> Flow {
         Outcome::Value(value) => regs.rax = value,
         Outcome::Error(errno) => {
             regs.rax = errno.to_return();
-            root::count(&root::program().failed_calls);
+            if errno.is_shortage() {
+                root::count(&root::program().failed_calls);
+            }
         }
         Outcome::Yield(value) => {
             regs.rax = value;

@@ -113,7 +113,9 @@ fn reached(golden: &GoldenRun, report: &Report, counts: &Counts) -> (Class, Vec<
     }
     if counts.failed_calls > before.failed_calls {
         let more = counts.failed_calls - before.failed_calls;
-        reasons.push(format!("{more} more system calls failed"));
+        reasons.push(format!(
+            "{more} more system calls failed for want of memory, a disk or a page"
+        ));
     }
     if exceptions(report) > exceptions(&golden.report) {
         reasons.push("a program got a signal for what it did".to_owned());

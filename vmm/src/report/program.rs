@@ -26,7 +26,8 @@ pub struct Program {
     pub stdout: String,
     /// The same of its standard error.
     pub stderr: String,
-    /// System calls of all programs that ended with an error.
+    /// System calls of all programs that ended with an error that tells of memory, a disk or a page that is
+    /// not to be had: ENOMEM, EIO, ENOSPC, EFAULT, EUCLEAN.
     pub failed_calls: u64,
     /// Signals that programs got for what they did: faults that nobody could handle, and other exceptions.
     pub exceptions: u64,

@@ -99,7 +99,7 @@ pub struct Counts {
     pub injected: u64,
     /// Injected failures that reached the workload as an error.
     pub reported: u64,
-    /// System calls that ended with an error.
+    /// System calls that ended with ENOMEM, EIO, ENOSPC, EFAULT or EUCLEAN.
     pub failed_calls: u64,
     /// Processes killed for want of memory.
     pub oom_kills: u64,
