@@ -151,16 +151,6 @@ static void program(void)
     }
 }
 
-/* More than there is, so that pages go and come again while they are in use. */
-static void shortage(long pages)
-{
-    unsigned char *at = map(pages, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-    for (int round = 1; round <= 3; round++) {
-        fill(at, pages, round);
-        verify("shortage", at, pages, round);
-    }
-}
-
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "copies";
@@ -176,7 +166,5 @@ int main(int argc, char **argv)
         hole(), hole();
     else if (strcmp(what, "program") == 0)
         program();
-    else if (strcmp(what, "shortage") == 0)
-        shortage(argc > 2 ? atol(argv[2]) : PAGES);
     return 0;
 }

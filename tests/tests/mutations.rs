@@ -190,33 +190,6 @@ fn each_planted_bug_is_found_and_without_it_all_is_well() {
     }
 }
 
-/// On a real CPU and an emulated one. Where ring 0 is interpreted each store to a page table is seen by KVM,
-/// and nothing of it is cached.
-#[test]
-fn a_lost_flush_is_found_under_pressure() {
-    let Some(folder) = programs() else {
-        return;
-    };
-    let options = &["--swap", "64M", "--pressure", "step:9M@0"];
-    let lost = bug(
-        "lost-tlb-flush",
-        &["shortage", "1700"],
-        "swap_io,nth=1000000",
-        1,
-        options,
-    );
-    let whole = run(folder, &lost, 1, false);
-    if whole["host"]["backend"] == "interpreted ring 0" {
-        println!("SKIPPED: this KVM forgets translations by itself");
-        return;
-    }
-    assert_eq!(whole["verdict"], "held", "{whole:#}");
-    assert_eq!(whole["program"]["status"], 0, "{whole:#}");
-    let mutant = run(folder, &lost, 1, true);
-    let is_wrong = mutant["verdict"] != "held" || mutant["program"]["status"] != 0;
-    assert!(is_wrong, "{mutant:#}");
-}
-
 #[test]
 fn the_product_refuses_to_plant_bugs() {
     if !kvm() {

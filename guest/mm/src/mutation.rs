@@ -17,8 +17,6 @@ use core::{
 pub enum Mutation {
     /// fork without memory half-way does not give back what the child already has.
     ForkUndo = 1,
-    /// Reclaim looks whether a page was used and takes it, and the CPU goes on with what it has cached.
-    LostTlbFlush,
     /// A page of a file that is to be copied keeps a reference if there is no memory for the copy.
     RefcountLeak,
     /// A store to a shared page without memory for a copy goes to the shared page.
@@ -43,9 +41,8 @@ pub enum Mutation {
 
 impl Mutation {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::ForkUndo,
-        Self::LostTlbFlush,
         Self::RefcountLeak,
         Self::CowReuse,
         Self::SwapSlotReuse,
@@ -62,7 +59,6 @@ impl Mutation {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ForkUndo => "fork-undo",
-            Self::LostTlbFlush => "lost-tlb-flush",
             Self::RefcountLeak => "refcount-leak",
             Self::CowReuse => "cow-reuse",
             Self::SwapSlotReuse => "swap-slot-reuse",

@@ -1,6 +1,7 @@
 //! Programs that need more memory than there is: pages go to swap and come back as they were.
 
 use super::{Build, alike_on, guest, programs};
+use pagelab_tests::{kvm, report};
 use serde_json::Value;
 
 /// The smallest machine, with a swap device.
@@ -36,6 +37,27 @@ fn three_times_the_memory_is_enough() {
     };
     assert!(number(&report, "/swap/guest/writes") > 4608, "{report:#}");
     assert!(number(&report, "/swap/guest/reads") > 4608, "{report:#}");
+}
+
+/// Three times all memory, while a balloon takes more than half of that and gives it back, and every seventh
+/// request to the device fails. Minutes where ring 0 is interpreted, so it is made where it is not.
+#[test]
+fn three_times_all_memory_survives_a_balloon_and_a_bad_device() {
+    let machine = ["--memory", "16M", "--workload", "none"];
+    if !kvm() || report(&machine)["host"]["backend"] == "interpreted ring 0" {
+        println!("SKIPPED: too slow where ring 0 is interpreted");
+        return;
+    }
+    let options = [
+        "--pressure",
+        "sawtooth:60%@500..200000*8/6",
+        "--fault",
+        "swap_io,interval=7,probability=100,times=2000",
+    ];
+    if let Some(report) = pressure(&options, "12288") {
+        assert!(number(&report, "/swap/guest/writes") > 12_288, "{report:#}");
+        assert_eq!(number(&report, "/swap/guest/reported"), 0);
+    }
 }
 
 /// A balloon that comes and goes, and a device of which every seventh request fails: the pages stay,

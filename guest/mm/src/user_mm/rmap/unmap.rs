@@ -7,13 +7,7 @@
 //! nobody can repeat.
 
 use super::walk::PageMapping;
-use crate::{
-    Mm, Pfn,
-    machine::Machine,
-    mutation::{Mutation, is_planted},
-    pgtable::Pte,
-    swap::SwapEntry,
-};
+use crate::{Mm, Pfn, machine::Machine, pgtable::Pte, swap::SwapEntry};
 use core::{ops::ControlFlow, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
     mm_struct::RssStat,
@@ -46,7 +40,7 @@ impl<M: Machine + 'static> Mm<M> {
             let pte = mapping.entry.load(Relaxed);
             if pte & PTE_ACCESSED != 0 {
                 mapping.entry.store(pte & !PTE_ACCESSED, Relaxed);
-                self.forget(mapping.address);
+                self.machine.flush_tlb_page(mapping.address);
                 // Who reads sequentially will not come back (Linux: `vma_has_recency`).
                 if !mapping.area.flags.contains(VmFlags::SEQ_READ) {
                     used.count += 1;
@@ -133,16 +127,8 @@ impl<M: Machine + 'static> Mm<M> {
         mapping.user.note_hiwater();
         debug_assert_eq!(Pte(mapping.entry.load(Relaxed)).pfn(), pfn);
         mapping.entry.store(value, Relaxed);
-        self.forget(mapping.address);
+        self.machine.flush_tlb_page(mapping.address);
         self.page_remove_rmap(pfn);
         self.map.page(pfn.0).refcount.fetch_sub(1, Relaxed);
-    }
-
-    /// Makes the CPU forget a translation.
-    #[inline(always)]
-    fn forget(&self, address: u64) {
-        if !(is_planted(Mutation::LostTlbFlush) && self.is_reclaiming()) {
-            self.machine.flush_tlb_page(address);
-        }
     }
 }
