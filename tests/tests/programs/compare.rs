@@ -77,6 +77,21 @@ pub(crate) fn alike(command: &[&str]) {
     alike_as(Build::Musl, command);
 }
 
+/// The same, unless Linux says a line here that begins with `otherwise`: then this host's Linux, or its CPU, is
+/// no reference for it.
+pub(crate) fn alike_unless(otherwise: &str, command: &[&str]) {
+    for build in [Build::Glibc, Build::Musl] {
+        let Some(folder) = programs(build) else {
+            continue;
+        };
+        let stdout = native(folder, command).stdout;
+        match stdout.lines().find(|line| line.starts_with(otherwise)) {
+            Some(line) => println!("SKIPPED: {command:?} says '{line}' here"),
+            None => alike_in(folder, &[], command),
+        }
+    }
+}
+
 /// The same of one build.
 pub(crate) fn alike_as(build: Build, command: &[&str]) {
     if let Some(folder) = programs(build) {

@@ -10,3 +10,9 @@ alike! {
     what_is_ready_is_told: ["./poll"],
     files_have_owners: ["./owners"],
 }
+
+/// Linux has them since 6.3.
+#[test]
+fn seals_against_execution() {
+    crate::compare::alike_unless("not known", &["./seals", "exec"]);
+}

@@ -1,7 +1,6 @@
 //! Memory as a program sees it.
 
 alike! {
-    what_is_read_and_written_back_is_one_fault: ["./modify"],
     wrong_accesses_reach_the_handler: ["./faults"],
     the_heap_grows_and_shrinks: ["./heap"],
     the_stack_grows_to_its_limit: ["./stack"],
@@ -14,4 +13,10 @@ alike! {
     pages_go_out_at_a_programs_wish: ["./undo", "swap"],
     rights_change_within_an_area: ["./undo", "rights"],
     a_program_takes_anothers_place: ["./undo", "program"],
+}
+
+/// QEMU's software CPU loads before it stores, so that Linux there takes two faults for each.
+#[test]
+fn what_is_read_and_written_back_is_one_fault() {
+    crate::compare::alike_unless("new: 40 faults", &["./modify"]);
 }

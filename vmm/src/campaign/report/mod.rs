@@ -14,4 +14,4 @@ mod tests;
 mod timeline;
 
 pub use html::html;
-pub use junit::junit;
+pub use junit::{JunitError, junit};
