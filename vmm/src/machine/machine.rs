@@ -127,27 +127,14 @@ impl Machine {
         let kvm = host::open()?;
         let cpuid = cpuid::supported(&kvm)?;
         memory::check_address_bits(&ram, cpuid::physical_address_bits(&cpuid))?;
-        let vm = create_vm(&kvm, &memory)?;
-        let vcpu = Vcpu::new(&vm, &cpuid, config.denies_tsc)?;
-        vcpu.prepare_boot(layout.entry)?;
-        Ok(Self {
-            vcpu,
-            vm,
-            cpuid,
-            memory,
-            devices,
-            watchdog: Watchdog::new(config.watchdog),
+        let settings = Settings {
+            watchdog: config.watchdog,
             time_limit: config.time_limit,
-            deadline: None,
-            kernel: config.kernel,
-            unfinished: false,
-            tracking: Tracking::default(),
-            root_pfn: None,
-            phase: RunPhase::Running,
-            rings: RingCount::default(),
-            created,
-            first_line: None,
-        })
+            denies_tsc: config.denies_tsc,
+        };
+        let machine = Self::assemble(&kvm, memory, devices, cpuid, config.kernel, settings)?;
+        machine.vcpu.prepare_boot(layout.entry)?;
+        Ok(Self { created, ..machine })
     }
 
     /// A machine with the memory, the devices and the CPU features of a snapshot; its vCPU is as made.
@@ -158,11 +145,21 @@ impl Machine {
         kernel: Kernel,
         settings: Settings,
     ) -> Result<Self, MachineError> {
-        let created = Instant::now();
         // The guest has read its command line long ago.
         let devices = Devices::new(&memory, fittings, &mut String::new())?;
-        let kvm = host::open()?;
-        let vm = create_vm(&kvm, &memory)?;
+        Self::assemble(&host::open()?, memory, devices, cpuid, kernel, settings)
+    }
+
+    /// Puts a machine together; its vCPU is as made.
+    fn assemble(
+        kvm: &Kvm,
+        memory: GuestMemory,
+        devices: Devices,
+        cpuid: CpuId,
+        kernel: Kernel,
+        settings: Settings,
+    ) -> Result<Self, MachineError> {
+        let vm = create_vm(kvm, &memory)?;
         let vcpu = Vcpu::new(&vm, &cpuid, settings.denies_tsc)?;
         Ok(Self {
             vcpu,
@@ -179,7 +176,7 @@ impl Machine {
             root_pfn: None,
             phase: RunPhase::Running,
             rings: RingCount::default(),
-            created,
+            created: Instant::now(),
             first_line: None,
         })
     }

@@ -55,7 +55,7 @@ pub(super) struct Run<'a, 's> {
 /// # Errors
 /// A host or an input that cannot be used. Whatever the guest does is no error: it is reported.
 pub fn run(config: &RunConfig) -> Result<Report, RunError> {
-    go(config, Recorder::none())
+    drive(config, Recorder::none(), |_| {})
 }
 
 /// As [`run`], and tells `sink` of each event from the end of boot on. The trace hash is that of a run
@@ -64,30 +64,33 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
 /// # Errors
 /// As [`run`], and [`RunError::Trace`] if `sink` fails.
 pub fn run_recorded(config: &RunConfig, sink: &mut dyn Sink) -> Result<Report, RunError> {
-    go(config, Recorder::new(sink))
+    drive(config, Recorder::new(sink), |_| {})
 }
 
 /// As [`run`], with what was seen of the request that `config.observe` names.
 pub(super) fn observed(config: &RunConfig) -> Result<Observed, RunError> {
-    let started = Instant::now();
-    let actions = Actions::new(config)?;
-    let mut machine = Machine::new(plan::machine(config))?;
-    let mut run = Run::new(config, &mut machine, actions, Recorder::none(), started);
-    let ending = run.drive()?;
-    let mut candidates = std::mem::take(&mut run.candidates);
-    if let Some(spec) = &config.observe {
-        candidates.extend(candidates::requests(run.machine, spec.kind));
-    }
-    let report = run.report(ending)?;
+    let mut candidates = Vec::new();
+    let report = drive(config, Recorder::none(), |run| {
+        candidates = std::mem::take(&mut run.candidates);
+        if let Some(spec) = &config.observe {
+            candidates.extend(candidates::requests(run.machine, spec.kind));
+        }
+    })?;
     Ok(Observed { report, candidates })
 }
 
-fn go(config: &RunConfig, recorder: Recorder<'_>) -> Result<Report, RunError> {
+/// Makes a run, and has `at_end` look at it before it is reported.
+fn drive(
+    config: &RunConfig,
+    recorder: Recorder<'_>,
+    at_end: impl FnOnce(&mut Run<'_, '_>),
+) -> Result<Report, RunError> {
     let started = Instant::now();
     let actions = Actions::new(config)?;
     let mut machine = Machine::new(plan::machine(config))?;
     let mut run = Run::new(config, &mut machine, actions, recorder, started);
     let ending = run.drive()?;
+    at_end(&mut run);
     run.report(ending)
 }
 
