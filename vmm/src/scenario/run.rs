@@ -1,8 +1,17 @@
 //! The run itself: lets the guest go from doorbell to doorbell and acts where it stands.
+//!
+//! * `schedule`: what is to be done, as far as the end of boot knows it. `stops`: what a doorbell or an exit
+//!   asks for. `acts`: what is due at an event. `audits`: those of a program that runs.
 
+mod acts;
+mod audits;
+mod schedule;
+mod stops;
+
+use self::{audits::FIRST_AUDIT, stops::of_root};
 use super::{
-    RunConfig, RunError, StopAt,
-    actions::{Actions, AfterProfile},
+    RunConfig, RunError,
+    actions::Actions,
     agenda::{Action, Agenda},
     candidates::{self, Candidate, Observed},
     ending::Ending,
@@ -14,23 +23,12 @@ use super::{
     turns::Turns,
 };
 use crate::{
-    devices::lock,
-    inspect::audit::Moment,
-    machine::{Machine, Stop, root::Condition},
+    machine::{Machine, Stop},
     report::{Report, Verdict},
-    trace::{Mark, Sink},
+    trace::Sink,
 };
-use pagelab_abi::{
-    event::{EventKind, NEVER},
-    platform::{Doorbell, ExitCode},
-    root::Root,
-    workload::Phase,
-};
-use std::{path::Path, sync::atomic::Ordering::Relaxed, time::Instant};
-
-/// Events from the end of boot to the first audit of a program that runs. Each later one comes after
-/// twice as many, so that their number grows with the logarithm of the run, unless the user says otherwise.
-const FIRST_AUDIT: u64 = 64;
+use pagelab_abi::platform::Doorbell;
+use std::{path::Path, time::Instant};
 
 /// A run in progress.
 pub(super) struct Run<'a, 's> {
@@ -217,311 +215,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Acts upon a stop.
-    fn at(&mut self, stop: Stop) -> Result<Option<Ending>, RunError> {
-        Ok(match stop {
-            Stop::Doorbell(bell) => self.at_doorbell(bell)?,
-            Stop::Exit(code) => Some(self.at_exit(code)?),
-            Stop::UnknownExit(code) => Some(Ending::because(
-                Verdict::Violated,
-                format!("the guest ended with the unknown exit code {code:#x}"),
-            )),
-            Stop::Crash(crash) | Stop::Hung(crash) => Some(Ending::crash(*crash)),
-            Stop::Idle => Some(Ending::because(
-                Verdict::Hung,
-                "the guest waits for an interrupt that no device will raise",
-            )),
-        })
-    }
-
-    /// Acts where the guest stands. A guest that names no root page that can be used, or rings too often, has
-    /// come to its end.
-    fn at_doorbell(&mut self, bell: Doorbell) -> Result<Option<Ending>, RunError> {
-        if let Err(reason) = self.turns.note(bell) {
-            return Ok(Some(Ending::because(Verdict::Violated, reason)));
-        }
-        of_root(self.serve(bell))
-    }
-
-    fn serve(&mut self, bell: Doorbell) -> Result<Option<Ending>, RunError> {
-        self.recorder.take(self.machine)?;
-        match bell {
-            Doorbell::Ready => {
-                self.see_ready();
-                self.begin()?;
-            }
-            // Nothing is due: the guest would go on if nobody wanted its records.
-            Doorbell::Log => return Ok(None),
-            Doorbell::Candidate => {
-                self.candidates.push(candidates::allocation(self.machine)?);
-                return Ok(None);
-            }
-            Doorbell::Phase => self.at_phase()?,
-            Doorbell::View => self.observer.at_view(self.machine),
-            Doorbell::Done => self.observer.at_done(self.machine),
-            Doorbell::Stop | Doorbell::Idle | Doorbell::Batch => {}
-        }
-        self.act(bell == Doorbell::Stop)
-    }
-
-    /// Enters everything into the agenda that is known at the end of boot.
-    fn schedule(&mut self) -> Result<(), RunError> {
-        let now = self.now()?;
-        for spec in &self.config.faults {
-            self.agenda
-                .add(spec.at.unwrap_or(now), Action::Arm(spec.clone()));
-        }
-        if let Some(spec) = &self.config.observe {
-            let event = spec.at.unwrap_or(now);
-            self.agenda.add(event, Action::Observe(spec.clone()));
-        }
-        if let Some(limit) = self.config.event_limit {
-            self.agenda.add(limit.max(now), Action::Limit);
-        }
-        for spec in &self.config.bitflips {
-            let event = spec.event.unwrap_or(now);
-            self.agenda.add(event, Action::Flip(*spec));
-        }
-        if let Some(profile) = &self.config.pressure
-            && !plan::has_pressure_phase(&self.config.workload)
-        {
-            let (machine, agenda) = (&*self.machine, &mut self.agenda);
-            let after = match self.config.program {
-                Some(_) => AfterProfile::Hold,
-                None => AfterProfile::Release,
-            };
-            self.actions
-                .begin_pressure(machine, agenda, profile, now, after)?;
-        }
-        if self.config.program.is_some() {
-            self.agenda
-                .add(now.saturating_add(FIRST_AUDIT), Action::Audit);
-        }
-        let waits_for_since = match self.config.since {
-            Some(since) => self.stop_at(since, Action::Since, now)?,
-            None => false,
-        };
-        match self.config.stop_at {
-            // Counted from there.
-            Some(StopAt::Nth { .. }) if waits_for_since => {}
-            Some(stop) => {
-                self.stop_at(stop, Action::End, now)?;
-            }
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// Enters a point of the event clock: into the agenda, or as the clock's condition. True if it is
-    /// a condition.
-    fn stop_at(&mut self, point: StopAt, action: Action, now: u64) -> Result<bool, RunError> {
-        match point {
-            StopAt::Event(event) if event < now => {
-                Err(RunError::StopTooEarly { event, ready: now })
-            }
-            StopAt::Event(event) => {
-                self.agenda.add(event.saturating_sub(1), Action::Stand);
-                self.agenda.add(event, action);
-                Ok(false)
-            }
-            StopAt::Nth {
-                kind,
-                nth,
-                min_order,
-            } => {
-                let condition = Condition {
-                    kind: kind as u32,
-                    min_order,
-                    countdown: nth,
-                };
-                self.machine.root_page()?.arm_stop(NEVER, Some(condition))?;
-                self.armed = Some(action);
-                Ok(true)
-            }
-        }
-    }
-
-    fn at_phase(&mut self) -> Result<(), RunError> {
-        let root = self.machine.root()?;
-        let Some(phase) = Phase::from_u32(root.progress.phase.load(Relaxed)) else {
-            return Ok(());
-        };
-        let now = root.clock.count.load(Relaxed);
-        self.observer.at_phase(self.machine, phase);
-        match phase {
-            Phase::Workload => {}
-            Phase::Pressure => {
-                if let Some(profile) = plan::pressure(self.config) {
-                    let (machine, agenda) = (&*self.machine, &mut self.agenda);
-                    let after = AfterProfile::Release;
-                    self.actions
-                        .begin_pressure(machine, agenda, &profile, now, after)?;
-                }
-            }
-            Phase::Faults => {
-                for spec in plan::faults(self.config) {
-                    self.agenda.add(now, Action::Arm(spec));
-                }
-            }
-            Phase::Teardown => {
-                self.actions.disarm_all(self.machine)?;
-                self.machine
-                    .root_page()?
-                    .set_views_wanted(plan::ALL_VIEWS)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Does all that is due and arms the clock for what comes next. `stopped` says that the clock
-    /// rang: it disarms the stop condition where it meets it, which can be where something is due.
-    fn act(&mut self, stopped: bool) -> Result<Option<Ending>, RunError> {
-        let root = self.machine.root()?;
-        let now = root.clock.count.load(Relaxed);
-        let due = self.agenda.due(now);
-        let is_call = self.is_call(&root, now);
-        let is_met = stopped && root.clock.condition.kind.load(Relaxed) == 0;
-        let met = self.armed.take_if(|_| is_met);
-        if met == Some(Action::Since) || due.contains(&Action::Since) {
-            self.observer.at_since(self.machine)?;
-            if let (Some(_), Some(stop @ StopAt::Nth { .. })) = (&met, self.config.stop_at) {
-                self.stop_at(stop, Action::End, now)?;
-            }
-        }
-        if met == Some(Action::End) || due.contains(&Action::End) {
-            for flip in due
-                .iter()
-                .filter(|action| matches!(action, Action::Flip(_)))
-            {
-                self.actions
-                    .carry_out(self.machine, &mut self.agenda, flip, now)?;
-            }
-            let by_call = met.is_some() && self.config.stop_at.is_some_and(StopAt::is_call);
-            let moment = match is_call || by_call {
-                true => Moment::Between,
-                false => Moment::Anywhere,
-            };
-            self.observer.at_stop(self.machine, moment);
-            return Ok(Some(Ending {
-                stopped_at: Some(now),
-                ..Ending::held()
-            }));
-        }
-        if due.contains(&Action::Limit) {
-            let reason = format!("the run came to its limit of {now} events without an end");
-            return Ok(Some(Ending::because(Verdict::Hung, reason)));
-        }
-        for action in due {
-            if action == Action::Audit {
-                self.audit(now, is_call)?;
-                continue;
-            }
-            self.actions
-                .carry_out(self.machine, &mut self.agenda, &action, now)?;
-            self.tell(&action, now)?;
-        }
-        let page = self.machine.root_page()?;
-        let condition = &page.read()?.clock.condition;
-        let condition = Condition {
-            kind: condition.kind.load(Relaxed),
-            min_order: condition.min_order.load(Relaxed),
-            countdown: condition.countdown.load(Relaxed),
-        };
-        page.arm_stop(self.agenda.next().unwrap_or(NEVER), Some(condition))?;
-        Ok(None)
-    }
-
-    /// Tells who records what was done.
-    fn tell(&mut self, action: &Action, now: u64) -> Result<(), RunError> {
-        let mark = match action {
-            Action::Balloon(_) | Action::Sample | Action::PressureOver => {
-                let (requested, achieved) = self.actions.balloon(self.machine);
-                Mark::Balloon {
-                    requested,
-                    achieved,
-                }
-            }
-            Action::Arm(spec) => Mark::Fault(spec.to_string()),
-            Action::Flip(spec) => Mark::Fault(spec.to_string()),
-            Action::Observe(_)
-            | Action::Audit
-            | Action::Limit
-            | Action::Stand
-            | Action::Since
-            | Action::End => return Ok(()),
-        };
-        self.recorder.mark(now, &mark)
-    }
-
-    /// Whether the event of now is a system call, if the guest stood at the event before as well.
-    fn is_call(&mut self, root: &Root, now: u64) -> bool {
-        let calls = root.clock.by_kind[EventKind::Syscall as usize - 1].load(Relaxed);
-        let before = self.calls_before.replace((now, calls));
-        before.is_some_and(|(event, count)| event.checked_add(1) == Some(now) && count < calls)
-    }
-
-    /// Makes all audits if the event of now is a system call, and otherwise goes on to the next
-    /// event: between two operations more can be said than within one.
-    fn audit(&mut self, now: u64, is_call: bool) -> Result<(), RunError> {
-        if !is_call {
-            self.agenda.add(now.saturating_add(1), Action::Audit);
-            return Ok(());
-        }
-        let before = self.observer.audits.len();
-        self.observer.at_event(self.machine, now);
-        let made = self.observer.audits.iter().skip(before);
-        let violated = made.filter(|audit| !audit.result.held()).count();
-        self.recorder.mark(now, &Mark::Audit { violated })?;
-        let ready = self.observer.boot.events;
-        let next = match self.config.audit_every {
-            Some(events) => now.saturating_add(events.get()),
-            None => ready
-                .saturating_add(now.saturating_sub(ready).saturating_mul(2))
-                .max(now.saturating_add(FIRST_AUDIT)),
-        };
-        self.agenda.add(next, Action::Audit);
-        Ok(())
-    }
-
-    fn at_exit(&mut self, code: ExitCode) -> Result<Ending, RunError> {
-        if code == ExitCode::Success
-            && let Some(stop_at) = self.config.stop_at
-        {
-            let events = self.now()?;
-            return Err(RunError::StopNotReached { stop_at, events });
-        }
-        let console = || Some(lock(&self.machine.console()).text());
-        Ok(match code {
-            // What was not audited has not held.
-            ExitCode::Success if !self.turns.is_done() => Ending::because(
-                Verdict::Violated,
-                "the guest ended without ringing the bell 'done', so its end was not audited",
-            ),
-            ExitCode::Success => Ending::held(),
-            ExitCode::Failure => Ending {
-                console: console(),
-                ..Ending::because(Verdict::Violated, "a check inside the guest failed")
-            },
-            ExitCode::Unfit => Ending {
-                console: console(),
-                ..Ending::because(Verdict::Unfit, "the guest cannot use this machine")
-            },
-            ExitCode::Panic => Ending::because(Verdict::Panicked, "the guest panicked"),
-        })
-    }
-
     fn now(&self) -> Result<u64, RunError> {
         Ok(self.machine.root_page()?.events()?)
-    }
-}
-
-/// A root page that cannot be used is the guest's end, and no error of the run.
-fn of_root(result: Result<Option<Ending>, RunError>) -> Result<Option<Ending>, RunError> {
-    match result {
-        Err(RunError::Root(error)) => {
-            let reason = format!("the guest rang the doorbell, but {error}");
-            Ok(Some(Ending::because(Verdict::Violated, reason)))
-        }
-        other => other,
     }
 }
