@@ -82,6 +82,13 @@ fn errors_of_a_disk_reach_programs_or_are_repaired() {
 fn errors_of_swap_reach_the_workload_or_are_repaired() {
     if let Some(records) = part("06-swap-errors.toml", "slice:1/8", None) {
         sound(&records, &["detected-unrecoverable", "detected-recovered"]);
+        // A device's requests are known by event and call site, as allocations are.
+        for record in &records {
+            let fault = &record["faults"][0];
+            assert!(fault["event"].as_u64() > Some(0), "{record:#?}");
+            let site = fault["site"].as_str().unwrap_or_default();
+            assert!(site.contains(" < swap_device"), "{record:#?}");
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Injector {
     interval_left: u32,
     rng: u64,
     counts: Injected,
-    /// The direction of each candidate, if somebody wants to know.
+    /// The direction of each candidate that was not yet asked for, if somebody wants to know.
     observed: Option<Vec<ReadWrite>>,
 }
 
@@ -61,9 +61,19 @@ impl Injector {
         self.observed.is_some()
     }
 
-    /// The direction of each candidate so far, for who observes them.
-    pub fn observed(&self) -> &[ReadWrite] {
-        self.observed.as_deref().unwrap_or_default()
+    /// Whether an observer has noted candidates that nobody has taken.
+    pub fn has_observed(&self) -> bool {
+        self.observed
+            .as_ref()
+            .is_some_and(|noted| !noted.is_empty())
+    }
+
+    /// Takes the direction of each candidate since the last time, for who observes them.
+    pub fn take_observed(&mut self) -> Vec<ReadWrite> {
+        self.observed
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// What it has done so far.
@@ -168,6 +178,19 @@ mod tests {
         let half = failures("swap_io,probability=50").len();
         assert!((70..130).contains(&half), "{half}");
         assert_eq!(failures("swap_io,probability=100").len(), 200);
+    }
+
+    #[test]
+    fn an_observer_fails_nothing_and_tells_each_candidate_once() {
+        let mut observer = Injector::observer(&"swap_io,rw=write,nth=1".parse().unwrap());
+        assert!(observer.is_observer() && !observer.has_observed());
+        for what in [Write, Read, Write] {
+            assert!(!observer.should_fail(what, 4096));
+        }
+        assert!(observer.has_observed());
+        assert_eq!(observer.take_observed(), [Write, Write]);
+        assert!(!observer.has_observed() && observer.take_observed().is_empty());
+        assert!(!injector("swap_io,nth=1").has_observed());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::devices::irq::IrqLines;
 use crate::devices::serial::{
     ConsoleOutput, OutputPort, ProgramOutput, SERIAL_PORTS, SerialConsole,
 };
-use crate::devices::{Shared, shared};
+use crate::devices::{Shared, lock, shared};
 
 /// The balloon of a machine.
 pub type MachineBalloon = BalloonDevice<GuestMemory>;
@@ -146,6 +146,14 @@ impl Devices {
             devices.disk = Some(devices.put_disk(&DISK, backing, memory, cmdline)?);
         }
         Ok(devices)
+    }
+
+    /// Whether a disk has been asked for something that somebody observes and has not yet heard of.
+    pub(super) fn have_observed(&self) -> bool {
+        let disks = [&self.swap, &self.disk].into_iter().flatten();
+        disks
+            .into_iter()
+            .any(|disk| lock(disk).injector().has_observed())
     }
 
     /// Puts the balloon at the start of the device hole.

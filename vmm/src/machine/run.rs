@@ -94,6 +94,9 @@ impl Machine {
             Ok(VcpuExit::MmioWrite(address, data)) => {
                 match self.devices.mmio.write(address, data) {
                     Some(event) => Exit::Event(event),
+                    None if self.devices.have_observed() => {
+                        Exit::Event(BusEvent::Doorbell(Doorbell::Candidate))
+                    }
                     None => Exit::Served,
                 }
             }

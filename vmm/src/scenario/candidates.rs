@@ -2,17 +2,17 @@
 
 use super::{RunConfig, RunError, actions, run};
 use crate::{
-    fault::{FaultKind, FaultSpec, ReadWrite},
+    fault::{FaultKind, FaultSpec},
     machine::Machine,
     report::Report,
 };
-use pagelab_abi::{PAGE_SIZE, gfp::Gfp};
+use pagelab_abi::{PAGE_SIZE, fault::FaultCandidate, gfp::Gfp};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A request that an injector would have counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Candidate {
-    /// Events before it; none for a device's request, which devices do not know.
+    /// Events before it.
     pub event: Option<u64>,
     /// The process on whose behalf it was made; 0 for none.
     pub pid: u32,
@@ -20,7 +20,7 @@ pub struct Candidate {
     pub comm: String,
     /// Order and flags, cache and flags, or direction.
     pub request: String,
-    /// Return addresses on the kernel's stack, innermost first; empty for a device's request.
+    /// Return addresses on the kernel's stack, innermost first.
     pub stack: Vec<u64>,
 }
 
@@ -45,47 +45,48 @@ pub fn observe(config: &RunConfig, spec: &FaultSpec) -> Result<Observed, RunErro
     run::observed(&config)
 }
 
-/// The allocation at which the guest stands.
-pub(super) fn allocation(machine: &Machine) -> Result<Candidate, RunError> {
+/// What the guest asks for where it stands: an allocation, or requests of the disk that `kind` is about.
+pub(super) fn here(machine: &Machine, kind: FaultKind) -> Result<Vec<Candidate>, RunError> {
     let root = machine.root()?;
-    let control = &root.control;
-    let text = |bytes: &[u8]| {
-        let len = bytes.iter().position(|byte| *byte == 0);
-        String::from_utf8_lossy(&bytes[..len.unwrap_or(bytes.len())]).into_owned()
+    let asked = match actions::disk_of(machine, kind) {
+        Some(mut disk) => disk
+            .take_observed()
+            .into_iter()
+            .map(|direction| direction.name().to_owned())
+            .collect(),
+        None => vec![allocation(&root.control.candidate)],
     };
-    let candidate = &control.candidate;
-    let cache = candidate.cache.each_ref().map(|byte| byte.load(Relaxed));
-    let gfp = Gfp::from_bits_retain(candidate.gfp.load(Relaxed));
-    let what = match text(&cache) {
+    let caller = &root.control.caller;
+    let who = Candidate {
+        event: Some(root.clock.count.load(Relaxed)),
+        pid: caller.pid.load(Relaxed),
+        comm: text(&caller.comm.each_ref().map(|byte| byte.load(Relaxed))),
+        stack: machine.call_stack()?,
+        ..Candidate::default()
+    };
+    let candidate = |request| Candidate {
+        request,
+        ..who.clone()
+    };
+    Ok(asked.into_iter().map(candidate).collect())
+}
+
+/// Order or cache, and flags.
+fn allocation(request: &FaultCandidate) -> String {
+    let what = match text(&request.cache.each_ref().map(|byte| byte.load(Relaxed))) {
         none if none.is_empty() => {
-            let pages = u64::from(candidate.size.load(Relaxed)) / PAGE_SIZE;
+            let pages = u64::from(request.size.load(Relaxed)) / PAGE_SIZE;
             format!("order {}", pages.max(1).ilog2())
         }
         cache => cache,
     };
+    let gfp = Gfp::from_bits_retain(request.gfp.load(Relaxed));
     let flags: Vec<&str> = gfp.iter_names().map(|(name, _)| name).collect();
-    let comm = control
-        .caller
-        .comm
-        .each_ref()
-        .map(|byte| byte.load(Relaxed));
-    Ok(Candidate {
-        event: Some(root.clock.count.load(Relaxed)),
-        pid: control.caller.pid.load(Relaxed),
-        comm: text(&comm),
-        request: format!("{what}, {}", flags.join("|")),
-        stack: machine.call_stack()?,
-    })
+    format!("{what}, {}", flags.join("|"))
 }
 
-/// The requests that a device has taken down.
-pub(super) fn requests(machine: &Machine, kind: FaultKind) -> Vec<Candidate> {
-    let Some(disk) = actions::disk_of(machine, kind) else {
-        return Vec::new();
-    };
-    let request = |direction: &ReadWrite| Candidate {
-        request: direction.name().to_owned(),
-        ..Candidate::default()
-    };
-    disk.injector().observed().iter().map(request).collect()
+/// The bytes before the first zero.
+fn text(bytes: &[u8]) -> String {
+    let len = bytes.iter().position(|byte| *byte == 0);
+    String::from_utf8_lossy(&bytes[..len.unwrap_or(bytes.len())]).into_owned()
 }

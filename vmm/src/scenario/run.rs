@@ -13,7 +13,7 @@ use super::{
     RunConfig, RunError,
     actions::Actions,
     agenda::{Action, Agenda},
-    candidates::{self, Candidate, Observed},
+    candidates::{Candidate, Observed},
     ending::Ending,
     kept::Kept,
     observe::{self, Observer},
@@ -43,7 +43,7 @@ pub(super) struct Run<'a, 's> {
     armed: Option<Action>,
     /// The last event at which system calls were counted, and their number.
     calls_before: Option<(u64, u64)>,
-    /// The allocations that were to be observed.
+    /// The requests that were to be observed.
     candidates: Vec<Candidate>,
     started: Instant,
 }
@@ -70,9 +70,6 @@ pub(super) fn observed(config: &RunConfig) -> Result<Observed, RunError> {
     let mut candidates = Vec::new();
     let report = drive(config, Recorder::none(), |run| {
         candidates = std::mem::take(&mut run.candidates);
-        if let Some(spec) = &config.observe {
-            candidates.extend(candidates::requests(run.machine, spec.kind));
-        }
     })?;
     Ok(Observed { report, candidates })
 }

@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 /// Functions that a name is made of.
 const DEPTH: usize = 3;
 
-/// Sources of the allocators themselves, which are on each stack and say nothing of who asked.
-const ALLOCATORS: [&str; 12] = [
+/// Sources of the allocators themselves and of the disks' driver, which are on each stack and say nothing of
+/// who asked.
+const ASKED: [&str; 13] = [
+    "guest/src/drivers/",
     "mm/src/fault/",
     "mm/src/page_alloc/",
     "mm/src/slab/",
@@ -68,7 +70,7 @@ fn telling(frames: &[Frame]) -> Vec<String> {
     let tells = |frame: &&Frame| {
         let place = frame.location.as_deref().unwrap_or_default();
         // What is not the guest's own is the language's.
-        place.contains("guest/") && !ALLOCATORS.iter().any(|part| place.contains(part))
+        place.contains("guest/") && !ASKED.iter().any(|part| place.contains(part))
     };
     let names = frames.iter().filter(tells).filter_map(|frame| {
         let name = own_name(frame.function.as_deref()?);

@@ -4,7 +4,7 @@ use vm_memory::GuestMemoryBackend;
 
 use super::{Backing, Block, Counters};
 use crate::devices::virtio::mmio::VirtioMmio;
-use crate::fault::{Injected, Injector};
+use crate::fault::{Injected, Injector, ReadWrite};
 
 /// A disk behind its register window.
 pub type BlockDevice<M> = VirtioMmio<Block, M>;
@@ -33,6 +33,11 @@ impl<M: GuestMemoryBackend> BlockDevice<M> {
     /// The injector.
     pub fn injector(&self) -> &Injector {
         &self.device().injector
+    }
+
+    /// Takes the direction of each request that an observer has noted since the last time.
+    pub fn take_observed(&mut self) -> Vec<ReadWrite> {
+        self.device_mut().injector.take_observed()
     }
 
     /// What the injectors have done so far.

@@ -50,7 +50,10 @@ impl Run<'_, '_> {
             // Nothing is due: the guest would go on if nobody wanted its records.
             Doorbell::Log => return Ok(None),
             Doorbell::Candidate => {
-                self.candidates.push(candidates::allocation(self.machine)?);
+                if let Some(spec) = &self.config.observe {
+                    let asked = candidates::here(self.machine, spec.kind)?;
+                    self.candidates.extend(asked);
+                }
                 return Ok(None);
             }
             Doorbell::Phase => self.at_phase()?,
