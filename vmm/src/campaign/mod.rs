@@ -7,7 +7,7 @@
 //! * [`experiment`]: the TOML file: machine, workload, steady state, faults, how to explore them.
 //! * [`golden`]: the run without faults. [`plan`]: the fault points in it, and which are tried.
 //! * [`Campaign`]: these together, with the identity that record files go by.
-//! * [`executor`]: how one experiment is run. [`work`]: many, on several threads.
+//! * [`executor`]: how one experiment is run. [`work`]: many, on several threads, in the order of `queue`.
 //! * [`oracle`]: what became of it. [`record`]: how that is kept. [`journal`]: the file, durable record by
 //!   record. [`merge`]: the files of several machines into one.
 //! * [`partition`]: the part of a campaign that one machine does.
@@ -17,8 +17,8 @@
 //!
 //! # Threads
 //!
-//! Each worker has machines of its own and takes the number of the next experiment from a counter; records go
-//! to the one thread that writes the file through a channel. No locks.
+//! Each worker has machines of its own and takes the number of the next experiment from a queue, whose lock
+//! it holds for no longer; records go to the one thread that writes the file through a channel.
 
 pub mod executor;
 pub mod experiment;
@@ -30,6 +30,7 @@ pub mod oracle;
 pub mod partition;
 pub mod plan;
 mod prepared;
+mod queue;
 pub mod record;
 pub mod replay;
 pub mod report;

@@ -4,6 +4,7 @@ use super::{
     Campaign,
     executor::Executor,
     journal::{Journal, JournalError},
+    queue::Queue,
     record::Record,
 };
 use crate::scenario::RunError;
@@ -11,7 +12,8 @@ use std::{
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
         mpsc,
     },
     thread,
@@ -71,18 +73,13 @@ pub fn work(
 ) -> Result<(), WorkError> {
     let done: BTreeSet<u64> = journal.done().clone();
     let partition = journal.header().partition;
-    let is_mine =
-        |id: &u64| partition.is_none_or(|partition| partition.contains(*id)) && !done.contains(id);
-    let next = AtomicU64::new(0);
+    let is_wanted =
+        |id| partition.is_none_or(|partition| partition.contains(id)) && !done.contains(&id);
+    let queue = Mutex::new(Queue::new(&campaign.plan, is_wanted));
     let stop = AtomicBool::new(false);
-    let take = || loop {
-        let id = next.fetch_add(1, Relaxed);
-        if id >= campaign.plan.len() || stop.load(Relaxed) {
-            return None;
-        }
-        if is_mine(&id) {
-            return Some(id);
-        }
+    let take = || {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.next().filter(|_| !stop.load(Relaxed))
     };
     // A worker waits until its record is taken, so that no more than one for each is ever unwritten.
     let (sender, receiver) = mpsc::sync_channel::<Result<Record, WorkError>>(0);
@@ -141,7 +138,7 @@ fn experiment(
                 Some(machine) => machine,
                 None => machine.insert(executor()?),
             };
-            machine.execute(&planned.armed)
+            machine.execute(&planned)
         }));
         match ran {
             Ok(Ok(report)) => {

@@ -16,9 +16,9 @@ pub struct Injector {
     /// Bytes left before the first failure.
     space: u64,
     /// Fail exactly this candidate from now; 0 for not armed.
-    nth: u64,
+    pub(super) nth: u64,
     /// What `nth` becomes when it has fired.
-    then: u64,
+    pub(super) then: u64,
     /// Candidates until the next one that `interval` lets fail.
     interval_left: u32,
     rng: u64,

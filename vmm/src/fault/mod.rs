@@ -9,6 +9,7 @@ mod attr;
 mod bitflip;
 mod caller;
 mod error;
+mod held;
 mod inject;
 mod spec;
 
@@ -16,5 +17,6 @@ pub use attr::{Injected, arm, read, seed};
 pub use bitflip::{BitflipSpec, is_bitflip};
 pub use caller::CallerFilter;
 pub use error::FaultError;
+pub use held::release;
 pub use inject::Injector;
 pub use spec::{FaultKind, FaultSpec, ReadWrite};

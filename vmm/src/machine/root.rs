@@ -158,6 +158,21 @@ impl<'a> RootPage<'a> {
         )
     }
 
+    /// What the clock stops at besides an event.
+    ///
+    /// # Errors
+    /// [`RootError::Access`] if the page has gone.
+    pub fn condition(&self) -> Result<Condition, RootError> {
+        const AT: usize = CLOCK + offset_of!(EventClock, condition);
+        let word = |offset| self.read_at(AT + offset).map(u32::from_le_bytes);
+        let countdown = self.read_at(AT + offset_of!(StopCondition, countdown))?;
+        Ok(Condition {
+            kind: word(offset_of!(StopCondition, kind))?,
+            min_order: word(offset_of!(StopCondition, min_order))?,
+            countdown: u64::from_le_bytes(countdown),
+        })
+    }
+
     /// Has the guest record each event from now on, for [`Self::take_events`].
     ///
     /// # Errors

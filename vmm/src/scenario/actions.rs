@@ -37,7 +37,7 @@ pub(super) enum AfterProfile {
 }
 
 /// The acts so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Actions {
     seed: u64,
     /// The code that the faults' `site` names.
@@ -214,6 +214,38 @@ impl Actions {
         set_attr(machine, spec.kind, attr)
     }
 
+    /// Puts the faults of a run in the place of those that were held back for it. False if one of them comes
+    /// too late for that.
+    pub(super) fn release(
+        &mut self,
+        machine: &Machine,
+        agenda: &mut Agenda,
+        faults: &[FaultSpec],
+    ) -> Result<bool, RunError> {
+        let mut to_come: Vec<&FaultSpec> = faults.iter().collect();
+        let mut take = |held: &FaultSpec| {
+            let at = to_come.iter().position(|spec| spec.held() == *held)?;
+            Some(to_come.remove(at).clone())
+        };
+        for spec in self.armed.iter_mut().filter(|spec| spec.is_held()) {
+            *spec = take(spec).unwrap_or_else(|| spec.clone());
+        }
+        agenda.arm_instead(take);
+        // Of each kind the last one counts.
+        let kinds = FaultKind::ALL.into_iter();
+        let last = kinds.filter_map(|kind| self.armed.iter().rfind(|spec| spec.kind == kind));
+        for spec in last.filter(|spec| spec.nth != 0) {
+            let in_time = match disk_of(machine, spec.kind) {
+                Some(mut disk) => disk.release(spec),
+                None => release_attr(machine, spec)?,
+            };
+            if !in_time {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Lets everything succeed again, without a trace in the account.
     pub(super) fn disarm_all(&self, machine: &Machine) -> Result<(), RunError> {
         FaultKind::ALL
@@ -260,6 +292,20 @@ pub(super) fn reported(root: &Root, kind: FaultKind) -> u64 {
         FaultKind::FileIo => &root.file_io.reported,
     };
     counter.load(Relaxed)
+}
+
+/// Has one of the guest's own injectors fail what it held back; false if that has been.
+fn release_attr(machine: &Machine, spec: &FaultSpec) -> Result<bool, RunError> {
+    let control = &mut machine.root()?.control;
+    let attr = match spec.kind {
+        FaultKind::FailPageAlloc => std::mem::take(&mut control.fail_page_alloc),
+        FaultKind::Failslab => std::mem::take(&mut control.failslab),
+        FaultKind::SwapIo | FaultKind::FileIo => return Ok(true),
+    };
+    match fault::release(attr, spec) {
+        Some(attr) => set_attr(machine, spec.kind, attr).map(|()| true),
+        None => Ok(false),
+    }
 }
 
 /// Writes an attribute of one of the guest's own injectors.

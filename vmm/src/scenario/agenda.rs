@@ -30,8 +30,19 @@ pub(super) enum Action {
     End,
 }
 
+impl Action {
+    /// Place among the actions of one event; equal ones keep the order in which they were added.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Arm(_) | Self::Observe(_) => 0,
+            Self::Flip(_) => 1,
+            _ => 2,
+        }
+    }
+}
+
 /// Actions by event number; those of one event in the order in which they were added.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Agenda {
     actions: BTreeMap<u64, Vec<Action>>,
 }
@@ -40,6 +51,18 @@ impl Agenda {
     /// Adds an action.
     pub(super) fn add(&mut self, event: u64, action: Action) {
         self.actions.entry(event).or_default().push(action);
+    }
+
+    /// Arms other faults in the place of those for which `instead` has one.
+    pub(super) fn arm_instead(&mut self, mut instead: impl FnMut(&FaultSpec) -> Option<FaultSpec>) {
+        for action in self.actions.values_mut().flatten() {
+            if let Action::Arm(spec) = action
+                && spec.is_held()
+                && let Some(other) = instead(spec)
+            {
+                *spec = other;
+            }
+        }
     }
 
     /// The event of the first action that does something to the guest.
@@ -63,13 +86,18 @@ impl Agenda {
         self.actions.keys().next().copied()
     }
 
-    /// Takes all that is due at `event` or was before.
+    /// Takes all that is due at `event` or was before. Of one event, bits are turned over before everything but
+    /// what lets requests fail, whenever they were added.
     pub(super) fn due(&mut self, event: u64) -> Vec<Action> {
         let later = event
             .checked_add(1)
             .map(|next| self.actions.split_off(&next));
         let due = std::mem::replace(&mut self.actions, later.unwrap_or_default());
-        due.into_values().flatten().collect()
+        let in_order = due.into_values().flat_map(|mut actions| {
+            actions.sort_by_key(Action::rank);
+            actions
+        });
+        in_order.collect()
     }
 }
 
@@ -92,5 +120,29 @@ mod tests {
         assert_eq!(agenda.next(), Some(20));
         assert_eq!(agenda.due(u64::MAX), [Action::End]);
         assert_eq!(agenda.next(), None);
+    }
+
+    #[test]
+    fn a_bit_is_turned_over_before_what_was_added_before_it() {
+        let mut agenda = Agenda::default();
+        let flip = Action::Flip("bitflip,at=0x1000,bit=1".parse().unwrap());
+        let arm = Action::Arm("failslab,nth=3".parse().unwrap());
+        for action in [Action::Audit, flip.clone(), arm.clone(), Action::Sample] {
+            agenda.add(7, action);
+        }
+        let expected = [arm, flip, Action::Audit, Action::Sample];
+        assert_eq!(agenda.due(7), expected);
+    }
+
+    #[test]
+    fn held_faults_give_way_and_others_stay() {
+        let mut agenda = Agenda::default();
+        let [counted, drawn] = ["failslab,nth=3", "failslab,probability=3"]
+            .map(|text| text.parse::<FaultSpec>().unwrap());
+        agenda.add(7, Action::Arm(counted.held()));
+        agenda.add(9, Action::Arm(drawn.clone()));
+        agenda.arm_instead(|_| Some(counted.clone()));
+        let expected = [Action::Arm(counted), Action::Arm(drawn)];
+        assert_eq!(agenda.due(9), expected);
     }
 }

@@ -31,6 +31,22 @@ pub enum RunError {
     /// An experiment needs another machine than the one that was booted.
     #[error("the experiment differs from the booted machine in {0}; boot one for it")]
     OtherMachine(&'static str),
+    /// An experiment differs from the run that led to the fork point.
+    #[error(
+        "the experiment differs from the run up to event {event}, where it would begin, in {what}; approach \
+         its own fault first"
+    )]
+    OtherPast {
+        /// In what.
+        what: &'static str,
+        /// The event of the fork point.
+        event: u64,
+    },
+    /// What an experiment's fault is to hit has been already where it would begin.
+    #[error(
+        "the experiment's fault comes before event {0}, where it would begin; approach it first"
+    )]
+    TooLate(u64),
     /// A file with a snapshot cannot be written or used.
     #[error("{}: {source}", path.display())]
     SnapshotFile {

@@ -11,7 +11,7 @@ use std::{fmt, sync::Arc};
 use thiserror::Error;
 
 /// A `[[steady_state]]` table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// What is looked at.
     pub check: Check,
@@ -45,6 +45,19 @@ pub enum Check {
         tree: Arc<Node>,
     },
 }
+
+/// Two are the same if they are written alike.
+impl PartialEq for Check {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Audit(one), Self::Audit(other)) => one == other,
+            (Self::VmStat { text: one, .. }, Self::VmStat { text: other, .. }) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Check {}
 
 /// Why a probe cannot be made.
 #[derive(Debug, Error, PartialEq, Eq)]

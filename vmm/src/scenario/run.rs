@@ -1,12 +1,16 @@
 //! The run itself: lets the guest go from doorbell to doorbell and acts where it stands.
 //!
+//! * `past`: from where another run stood.
 //! * `schedule`: what is to be done, as far as the end of boot knows it. `stops`: what a doorbell or an exit
 //!   asks for. `acts`: what is due at an event. `audits`: those of a program that runs.
 
 mod acts;
 mod audits;
+mod past;
 mod schedule;
 mod stops;
+
+pub(super) use self::past::Past;
 
 use self::{audits::FIRST_AUDIT, stops::of_root};
 use super::{
@@ -39,6 +43,8 @@ pub(super) struct Run<'a, 's> {
     pub(super) observer: Observer,
     recorder: Recorder<'s>,
     pub(super) turns: Turns,
+    /// The event at which the clock stops in any case: another run goes on from there.
+    lead_to: Option<u64>,
     /// What to do where the clock's condition is met.
     armed: Option<Action>,
     /// The last event at which system calls were counted, and their number.
@@ -106,6 +112,7 @@ impl<'a, 's> Run<'a, 's> {
             observer: Observer::new(config),
             recorder,
             turns: Turns::default(),
+            lead_to: None,
             armed: None,
             calls_before: None,
             candidates: Vec::new(),

@@ -40,6 +40,15 @@ impl Armed {
         }
     }
 
+    /// What of it shows before it strikes: experiments in which that is the same are one run up to there.
+    pub fn lead_in(&self) -> Option<String> {
+        match self {
+            Self::Failure(spec) => Some(spec.held().to_string()),
+            Self::Flip(BitflipSpec { event: Some(_), .. }) => None,
+            Self::Flip(_) | Self::Pressure(_) => Some(self.options()[1].clone()),
+        }
+    }
+
     /// The same as this and `other` in one run, as one or two things. An injector counts for one request at a
     /// time, so two candidates of one kind must be of one family: the second is counted from the first.
     pub fn and(&self, other: &Self) -> Result<Vec<Self>, Incompatible> {

@@ -49,6 +49,19 @@ pub struct Planned {
     pub weight: u64,
 }
 
+impl Planned {
+    /// The golden run's event before which its first fault strikes; none if that is not known.
+    pub fn first_event(&self) -> Option<u64> {
+        let events: Option<Vec<u64>> = self.faults.iter().map(|fault| fault.event).collect();
+        events?.into_iter().min()
+    }
+
+    /// What of its faults shows before they strike ([`Armed::lead_in`]).
+    pub fn lead_in(&self) -> Vec<String> {
+        self.armed.iter().filter_map(Armed::lead_in).collect()
+    }
+}
+
 /// Why there is no plan.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PlanError {

@@ -1,11 +1,11 @@
 use super::*;
 use crate::{
-    campaign::{executor::Forked, experiment, journal},
+    campaign::{executor::Forked, experiment, journal, plan::Planned},
     machine::testing::has_kvm,
     report::Report,
     scenario::ForkPoint,
 };
-use std::path::Path;
+use std::{path::Path, sync::atomic::AtomicU64};
 
 const EXPERIMENT: &str = "title = 'x'\n[machine]\nmemory = '16M'\n[workload]\nbuiltin = 'none'\n\
     [[fault]]\nkind = 'bitflip'\nat = 4096\nbit = '0..3'\nevent = '0..'\n";
@@ -19,13 +19,13 @@ struct Dying {
 }
 
 impl Executor for Dying {
-    fn execute(&mut self, faults: &[super::super::plan::Armed]) -> Result<Report, RunError> {
+    fn execute(&mut self, planned: &Planned) -> Result<Report, RunError> {
         if self.deaths == 0 || self.for_ever {
             self.deaths += 1;
             assert!(!self.panics, "the machine is gone");
             return Err(RunError::NotReady("the machine is gone".to_owned()));
         }
-        self.real.execute(faults)
+        self.real.execute(planned)
     }
 }
 

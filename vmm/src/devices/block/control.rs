@@ -4,7 +4,7 @@ use vm_memory::GuestMemoryBackend;
 
 use super::{Backing, Block, Counters};
 use crate::devices::virtio::mmio::VirtioMmio;
-use crate::fault::{Injected, Injector, ReadWrite};
+use crate::fault::{FaultSpec, Injected, Injector, ReadWrite};
 
 /// A disk behind its register window.
 pub type BlockDevice<M> = VirtioMmio<Block, M>;
@@ -38,6 +38,11 @@ impl<M: GuestMemoryBackend> BlockDevice<M> {
     /// Takes the direction of each request that an observer has noted since the last time.
     pub fn take_observed(&mut self) -> Vec<ReadWrite> {
         self.device_mut().injector.take_observed()
+    }
+
+    /// Has the injector fail what it held back; false if that has been.
+    pub fn release(&mut self, spec: &FaultSpec) -> bool {
+        self.device_mut().injector.release(spec)
     }
 
     /// What the injectors have done so far.

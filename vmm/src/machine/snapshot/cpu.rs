@@ -41,6 +41,13 @@ pub(super) struct CpuState {
     ready_for_interrupt_injection: u8,
 }
 
+impl CpuState {
+    /// Numbers of the model-specific registers that it has.
+    pub(super) fn model_specific(&self) -> Vec<u32> {
+        self.msrs.iter().map(|(number, _)| *number).collect()
+    }
+}
+
 impl Machine {
     /// Lets the vCPU finish the access at which it left the guest: until then its registers are those of
     /// before, and KVM would finish it in the state of a snapshot.
@@ -63,8 +70,9 @@ impl Machine {
 }
 
 impl Vcpu {
-    /// The state, once the last exit is finished.
-    pub(super) fn state(&mut self) -> Result<CpuState, HostError> {
+    /// The state, once the last exit is finished, with those of these model-specific registers that can be
+    /// read.
+    pub(super) fn state(&mut self, model_specific: &[u32]) -> Result<CpuState, HostError> {
         let fd = &self.fd;
         let state = CpuState {
             regs: self.general_registers()?,
@@ -80,7 +88,7 @@ impl Vcpu {
             mp_state: fd
                 .get_mp_state()
                 .map_err(failed("read whether the CPU runs"))?,
-            msrs: self.msrs(&model_specific()?)?,
+            msrs: self.msrs(model_specific)?,
             if_flag: 0,
             ready_for_interrupt_injection: 0,
         };
@@ -205,7 +213,7 @@ fn out_of_memory(step: &'static str) -> HostError {
 }
 
 /// Numbers of the model-specific registers that KVM has here.
-fn model_specific() -> Result<Vec<u32>, HostError> {
+pub(super) fn model_specific() -> Result<Vec<u32>, HostError> {
     let list = host::open()?.get_msr_index_list();
     let list = list.map_err(failed("list the model-specific registers"))?;
     Ok(list.as_slice().to_vec())

@@ -6,6 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{Mmap, MmapOptions};
 use pagelab_abi::{PAGE_SHIFT, PAGE_SIZE};
@@ -19,8 +20,21 @@ use crate::machine::memory::GuestMemory;
 /// Bytes of a page.
 pub(super) const PAGE: usize = PAGE_SIZE as usize;
 
+/// Tells the contents of memory at one moment from those at all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MemoryId(u64);
+
+impl MemoryId {
+    /// One that there has not been.
+    pub(super) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// The memory of a machine at a moment.
 pub(super) struct SavedMemory {
+    id: MemoryId,
     file: File,
     /// The whole file; its holes are pages of zeros, and are not looked at.
     bytes: Mmap,
@@ -74,6 +88,11 @@ impl SavedMemory {
             }
         }
         writer.finish()
+    }
+
+    /// Which moment's it is.
+    pub(super) fn id(&self) -> MemoryId {
+        self.id
     }
 
     /// Where the memory is in the guest, in ascending order.
@@ -203,6 +222,7 @@ impl Writer {
         // SAFETY: the file is sealed: nobody can write it or make it shorter.
         let bytes = unsafe { MmapOptions::new().map_copy_read_only(&self.file) }.map_err(error)?;
         Ok(SavedMemory {
+            id: MemoryId::new(),
             file: self.file,
             bytes,
             regions: self.regions,
@@ -217,7 +237,7 @@ fn bits(pages: u64) -> Vec<u64> {
     vec![0; pages.div_ceil(64) as usize]
 }
 
-fn set(words: &mut [u64], page: u64) {
+pub(super) fn set(words: &mut [u64], page: u64) {
     if let Some(word) = words.get_mut((page / 64) as usize) {
         *word |= 1 << (page % 64);
     }

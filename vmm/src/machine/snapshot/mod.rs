@@ -21,7 +21,9 @@
 //! machine has been running, and who watches its console.
 //!
 //! * [`Snapshot`]: one moment. Cloning it shares it; it can go to other threads.
+//! * [`MovingSnapshot`]: a moment that moves on with one machine, at the cost of what has changed.
 //! * `memory`: pages in a sealed memfd, which forks map without copying. `pagemap`: which pages there are.
+//!   `pages`: those of a snapshot, and what has changed since.
 //! * `reset`: makes memory what it was, by the pages that were stored to or as a whole; `costs` chooses.
 //! * `cpu`, `devices`: the other parts. [`file`](mod@file): all of them in a file. `look`: what
 //!   the inspector reads.
@@ -33,12 +35,15 @@ mod error;
 pub mod file;
 mod look;
 mod memory;
+mod moving;
 mod pagemap;
+mod pages;
 mod reset;
 #[cfg(test)]
 mod tests;
 
 pub use error::SnapshotError;
+pub use moving::MovingSnapshot;
 pub use reset::{Method, Restored};
 
 pub(super) use reset::Tracking;
@@ -50,9 +55,10 @@ use std::sync::Arc;
 use kvm_bindings::CpuId;
 use serde::{Deserialize, Serialize};
 
-use self::cpu::CpuState;
+use self::cpu::{CpuState, model_specific};
 use self::devices::DevicesState;
-use self::memory::SavedMemory;
+use self::memory::{MemoryId, SavedMemory};
+use self::pages::Pages;
 use super::devices::Fittings;
 use super::kernel::Kernel;
 use super::machine::{FirstLine, Machine, RingCount, RunPhase, Settings};
@@ -117,20 +123,15 @@ impl Machine {
         self.finish_exit()?;
         let memory = Arc::new(SavedMemory::take(self.memory(), self.tracking.below())?);
         let parts = Parts {
-            cpu: self.vcpu.state()?,
+            cpu: self.vcpu.state(&model_specific()?)?,
             devices: DevicesState::take(&mut self.devices),
-            run: RunState {
-                root_pfn: self.root_pfn,
-                phase: self.phase,
-                rings: self.rings,
-                first_line: self.first_line,
-            },
+            run: self.run_state(),
             cpuid: self.cpuid().clone(),
             kernel: self.kernel().clone(),
             settings: self.settings(),
             memory,
         };
-        self.track(&parts.memory)?;
+        self.track(parts.memory.id())?;
         Ok(Snapshot(Arc::new(parts)))
     }
 
@@ -146,17 +147,43 @@ impl Machine {
         if !parts.memory.fits(self.memory()) || self.cpuid() != &parts.cpuid {
             return Err(SnapshotError::OtherMachine);
         }
+        let pages = Pages::of(&parts.memory);
+        self.put_back(
+            pages,
+            parts.memory.id(),
+            &parts.cpu,
+            &parts.devices,
+            parts.run,
+        )
+    }
+
+    fn put_back(
+        &mut self,
+        pages: Pages<'_>,
+        moment: MemoryId,
+        cpu: &CpuState,
+        devices: &DevicesState,
+        run: RunState,
+    ) -> Result<Restored, SnapshotError> {
         self.finish_exit()?;
         self.phase = RunPhase::Ended;
-        let restored = self.reset_memory(&parts.memory)?;
-        self.vcpu.restore(&parts.cpu, restored.needs_flush)?;
-        self.become_as(parts)?;
+        let restored = self.reset_memory(pages, moment)?;
+        self.vcpu.restore(cpu, restored.needs_flush)?;
+        self.become_as(devices, run)?;
         Ok(restored)
     }
 
-    fn become_as(&mut self, parts: &Parts) -> Result<(), SnapshotError> {
-        parts.devices.restore(&mut self.devices)?;
-        let run = parts.run;
+    fn run_state(&self) -> RunState {
+        RunState {
+            root_pfn: self.root_pfn,
+            phase: self.phase,
+            rings: self.rings,
+            first_line: self.first_line,
+        }
+    }
+
+    fn become_as(&mut self, devices: &DevicesState, run: RunState) -> Result<(), SnapshotError> {
+        devices.restore(&mut self.devices)?;
         self.root_pfn = run.root_pfn;
         self.rings = run.rings;
         self.first_line = run.first_line;
@@ -191,9 +218,9 @@ impl Snapshot {
         let kernel = parts.kernel.clone();
         let mut machine = Machine::blank(memory, fittings, cpuid, kernel, parts.settings)?;
         machine.vcpu.restore_new(&parts.cpu)?;
-        machine.become_as(parts)?;
+        machine.become_as(&parts.devices, parts.run)?;
         machine.tracking.stand_on(&parts.memory);
-        machine.track(&parts.memory)?;
+        machine.track(parts.memory.id())?;
         Ok(machine)
     }
 

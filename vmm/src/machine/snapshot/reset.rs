@@ -23,7 +23,8 @@ use vm_memory::{GuestMemoryBackend, GuestMemoryRegion, GuestRegionMmap};
 
 use super::costs::Costs;
 use super::error::SnapshotError;
-use super::memory::{PAGE, SavedMemory, SavedRegion};
+use super::memory::{MemoryId, PAGE, SavedMemory};
+use super::pages::Pages;
 use crate::machine::dirty_log::{self, ones};
 use crate::machine::host::{self, HostError};
 use crate::machine::machine::Machine;
@@ -54,8 +55,8 @@ pub struct Restored {
 /// Since which snapshot stores are noted.
 #[derive(Debug, Default)]
 pub(in crate::machine) struct Tracking {
-    /// Memory differs from this one's only by what was stored since.
-    since: Option<Arc<SavedMemory>>,
+    /// Memory differs from this moment's only by what was stored since.
+    since: Option<MemoryId>,
     /// The file that the memory is mapped from; none if it is anonymous.
     below: Option<Arc<SavedMemory>>,
     /// KVM notes what the guest stores to since then.
@@ -69,6 +70,11 @@ impl Tracking {
     /// The memory that the machine was forked from.
     pub(super) fn below(&self) -> Option<&SavedMemory> {
         self.below.as_deref()
+    }
+
+    /// Whether all is noted that makes memory differ from this moment's.
+    pub(super) fn notes_since(&self, moment: MemoryId) -> bool {
+        self.logging && self.since == Some(moment)
     }
 
     /// The machine's memory is mapped from that of a snapshot.
@@ -88,23 +94,31 @@ impl Tracking {
     }
 }
 
+/// Pages that were stored to: their regions, and their numbers in them. Some may be there twice.
+pub(super) struct Noted {
+    pub(super) pages: Vec<(usize, u64)>,
+    /// How many of them, from the first on, the guest stored to.
+    by_guest: usize,
+}
+
 impl Machine {
-    /// Notes from now on what is stored: memory is just what `memory` has.
-    pub(super) fn track(&mut self, memory: &Arc<SavedMemory>) -> Result<(), HostError> {
+    /// Notes from now on what is stored: memory is just what it was at `moment`.
+    pub(super) fn track(&mut self, moment: MemoryId) -> Result<(), HostError> {
         match self.tracking.logging {
             // Forget what was noted before.
             true => self.clear_log()?,
             false => dirty_log::set_memory(self.vm(), self.memory(), KVM_MEM_LOG_DIRTY_PAGES)?,
         }
-        self.start_noting(memory, true);
+        self.start_noting(moment, true);
         Ok(())
     }
 
-    fn start_noting(&mut self, memory: &Arc<SavedMemory>, logging: bool) {
+    /// As [`Self::track`], where KVM's log was just read.
+    pub(super) fn start_noting(&mut self, moment: MemoryId, logging: bool) {
         for region in self.memory().iter() {
             write_log(region).start();
         }
-        self.tracking.since = Some(memory.clone());
+        self.tracking.since = Some(moment);
         self.tracking.logging = logging;
         self.tracking.taken.get_mut().clear();
     }
@@ -118,96 +132,104 @@ impl Machine {
         Ok(())
     }
 
-    /// Makes memory that of a snapshot of a machine with the same memory.
-    pub(super) fn reset_memory(
-        &mut self,
-        memory: &Arc<SavedMemory>,
-    ) -> Result<Restored, SnapshotError> {
-        let same = |other: &Option<Arc<SavedMemory>>| {
-            other
-                .as_ref()
-                .is_some_and(|other| Arc::ptr_eq(other, memory))
-        };
-        let restored = if same(&self.tracking.since) && self.tracking.logging {
-            self.reset_dirty(memory)?
-        } else if self.tracking.below.is_none() || same(&self.tracking.below) {
-            self.reset_whole(memory)?
-        } else {
-            self.map_again(memory)?
-        };
-        let log = self.tracking.costs.log_next(memory.populated_pages());
-        self.log_again(log)?;
-        self.start_noting(memory, log);
-        Ok(restored)
-    }
-
-    /// Copies the pages that were stored to.
-    fn reset_dirty(&mut self, memory: &SavedMemory) -> Result<Restored, SnapshotError> {
-        let mut pages = 0;
-        let mut by_guest = 0;
+    /// Takes out of all logs what was stored to.
+    pub(super) fn take_noted(&mut self) -> Result<Noted, HostError> {
+        let mut pages = Vec::new();
         for (slot, region) in (0..).zip(self.memory().iter()) {
-            let saved = &memory.regions()[slot as usize];
             let log = self
                 .vm()
                 .get_dirty_log(slot, region.len() as usize)
                 .map_err(HostError::kvm("read which frames were stored to"))?;
-            for page in ones(&log) {
-                reset_page(region, memory, saved, page);
-                by_guest += 1;
-            }
-            // A page that the guest has stored to as well is copied twice: these are few.
-            let of_host = write_log(region).take();
-            pages += of_host.len() as u64;
-            for page in of_host {
-                reset_page(region, memory, saved, page);
+            pages.extend(ones(&log).map(|page| (slot as usize, page)));
+        }
+        let by_guest = pages.len();
+        // A page that the guest has stored to as well is there twice: these are few.
+        for (region, mapped) in self.memory().iter().enumerate() {
+            let of_host = write_log(mapped).take();
+            pages.extend(of_host.into_iter().map(|page| (region, page)));
+        }
+        pages.extend(std::mem::take(self.tracking.taken.get_mut()));
+        Ok(Noted { pages, by_guest })
+    }
+
+    /// Makes memory what it was at `moment`, on a machine with the same memory.
+    pub(super) fn reset_memory(
+        &mut self,
+        pages: Pages<'_>,
+        moment: MemoryId,
+    ) -> Result<Restored, SnapshotError> {
+        let below = self.tracking.below();
+        let restored = if self.tracking.notes_since(moment) {
+            self.reset_dirty(pages)?
+        } else if below.is_none_or(|below| below.id() == pages.base().id()) {
+            self.reset_whole(pages)?
+        } else {
+            self.map_again(pages)?
+        };
+        let log = self.tracking.costs.log_next(pages.populated());
+        self.log_again(log)?;
+        self.start_noting(moment, log);
+        Ok(restored)
+    }
+
+    /// Copies the pages that were stored to.
+    fn reset_dirty(&mut self, pages: Pages<'_>) -> Result<Restored, SnapshotError> {
+        let noted = self.take_noted()?;
+        let regions: Vec<_> = self.memory().iter().collect();
+        for &(region, page) in &noted.pages {
+            if let Some(mapped) = regions.get(region) {
+                reset_page(mapped, pages, region, page);
             }
         }
-        for &(region, page) in &*self.tracking.taken.borrow() {
-            if let Some(mapped) = self.memory().iter().nth(region) {
-                reset_page(mapped, memory, &memory.regions()[region], page);
-                pages += 1;
-            }
-        }
-        pages += by_guest;
-        self.tracking.costs.dirtied(pages);
+        let copied = noted.pages.len() as u64;
+        self.tracking.costs.dirtied(copied);
         Ok(Restored {
             method: Method::DirtyPages,
-            pages,
-            needs_flush: by_guest == 0,
+            pages: copied,
+            needs_flush: noted.by_guest == 0,
         })
     }
 
     /// Copies all pages that are not zero, and discards the others.
-    fn reset_whole(&mut self, memory: &SavedMemory) -> Result<Restored, SnapshotError> {
+    fn reset_whole(&mut self, pages: Pages<'_>) -> Result<Restored, SnapshotError> {
         let start = Instant::now();
-        for (region, saved) in self.memory().iter().zip(memory.regions()) {
-            for page in ones(saved.populated()) {
-                reset_page(region, memory, saved, page);
+        let mut copied = 0;
+        for (region, mapped) in self.memory().iter().enumerate() {
+            for page in ones(&pages.there(region)) {
+                reset_page(mapped, pages, region, page);
+                copied += 1;
             }
         }
-        let pages = memory.populated_pages();
         let took = start.elapsed();
-        for (region, saved) in self.memory().iter().zip(memory.regions()) {
-            discard_zeros(region, saved).map_err(SnapshotError::Discard)?;
+        for (region, mapped) in self.memory().iter().enumerate() {
+            discard_zeros(mapped, &pages.there(region)).map_err(SnapshotError::Discard)?;
         }
-        self.tracking.costs.copied(pages, took);
+        self.tracking.costs.copied(copied, took);
         Ok(Restored {
             method: Method::Whole,
-            pages,
+            pages: copied,
             needs_flush: true,
         })
     }
 
-    /// Maps the snapshot's file over memory that is another's.
-    fn map_again(&mut self, memory: &Arc<SavedMemory>) -> Result<Restored, SnapshotError> {
-        let file = memory.file()?;
-        for (region, saved) in self.memory().iter().zip(memory.regions()) {
+    /// Maps the snapshot's file over memory that is another's, and copies what differs from it.
+    fn map_again(&mut self, pages: Pages<'_>) -> Result<Restored, SnapshotError> {
+        let base = pages.base();
+        let file = base.file()?;
+        for (region, saved) in self.memory().iter().zip(base.regions()) {
             memory::map_over(region, &file, saved.offset()).map_err(SnapshotError::Discard)?;
         }
-        self.tracking.stand_on(memory);
+        let mut copied = 0;
+        for (region, mapped) in self.memory().iter().enumerate() {
+            for page in pages.changed(region) {
+                reset_page(mapped, pages, region, page);
+                copied += 1;
+            }
+        }
+        self.tracking.stand_on(base);
         Ok(Restored {
             method: Method::Mapped,
-            pages: 0,
+            pages: copied,
             needs_flush: true,
         })
     }
@@ -231,20 +253,15 @@ fn write_log(region: &GuestRegionMmap<WriteLog>) -> &WriteLog {
 }
 
 /// Makes one page what it was.
-fn reset_page(
-    region: &GuestRegionMmap<WriteLog>,
-    memory: &SavedMemory,
-    saved: &SavedRegion,
-    page: u64,
-) {
-    if page >= region.len() >> PAGE_SHIFT {
+fn reset_page(mapped: &GuestRegionMmap<WriteLog>, pages: Pages<'_>, region: usize, page: u64) {
+    if page >= mapped.len() >> PAGE_SHIFT {
         return;
     }
     // SAFETY: the page is inside the region, which is mapped for reading and writing; the vCPU and the
     // devices stand still, and no Rust reference to guest memory exists. The source is another mapping.
     unsafe {
-        let to = region.as_ptr().add(page as usize * PAGE);
-        match memory.page(saved, page) {
+        let to = mapped.as_ptr().add(page as usize * PAGE);
+        match pages.page(region, page) {
             Some(from) => to.copy_from_nonoverlapping(from.as_ptr(), PAGE),
             None => to.write_bytes(0, PAGE),
         }
@@ -252,10 +269,10 @@ fn reset_page(
 }
 
 /// Gives the host all pages back that are zero in the snapshot. What is mapped below them is zero too.
-fn discard_zeros(region: &GuestRegionMmap<WriteLog>, saved: &SavedRegion) -> io::Result<()> {
+fn discard_zeros(region: &GuestRegionMmap<WriteLog>, there: &[u64]) -> io::Result<()> {
     let pages = region.len() >> PAGE_SHIFT;
     let mut start = 0;
-    for end in ones(saved.populated()).chain([pages]) {
+    for end in ones(there).chain([pages]) {
         if start < end {
             let len = (end - start) as usize * PAGE;
             // SAFETY: the range is inside the region's mapping, and nobody refers to its content.

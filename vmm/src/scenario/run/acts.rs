@@ -3,7 +3,6 @@
 use super::Run;
 use crate::{
     inspect::audit::Moment,
-    machine::root::Condition,
     report::Verdict,
     scenario::{RunError, StopAt, agenda::Action, ending::Ending},
     trace::Mark,
@@ -59,15 +58,17 @@ impl Run<'_, '_> {
                 .carry_out(self.machine, &mut self.agenda, &action, now)?;
             self.tell(&action, now)?;
         }
-        let page = self.machine.root_page()?;
-        let condition = &page.read()?.clock.condition;
-        let condition = Condition {
-            kind: condition.kind.load(Relaxed),
-            min_order: condition.min_order.load(Relaxed),
-            countdown: condition.countdown.load(Relaxed),
-        };
-        page.arm_stop(self.agenda.next().unwrap_or(NEVER), Some(condition))?;
+        self.arm()?;
         Ok(None)
+    }
+
+    /// Arms the clock for what comes next.
+    pub(super) fn arm(&mut self) -> Result<(), RunError> {
+        let page = self.machine.root_page()?;
+        let condition = page.condition()?;
+        let next = self.agenda.next().unwrap_or(NEVER);
+        let next = next.min(self.lead_to.unwrap_or(NEVER));
+        Ok(page.arm_stop(next, Some(condition))?)
     }
 
     /// Tells who records what was done.
