@@ -28,6 +28,7 @@ mod exec;
 mod fs;
 mod machine;
 mod memory;
+mod memory_failure;
 mod oom;
 mod panic;
 mod program;

@@ -4,7 +4,7 @@ use crate::{
     arch::interrupt,
     drivers::balloon,
     memory::{Memory, mm},
-    root,
+    memory_failure, root,
     task::as_kernel,
     view,
 };
@@ -17,12 +17,16 @@ const BACKGROUND_EVENTS: u64 = 256;
 /// Event count from which background reclaim may run again.
 static BACKGROUND_DUE: AtomicU64 = AtomicU64::new(0);
 
-/// Serves raised interrupt lines, background reclaim, dirty pages, the balloon and the host's wish for views. A
+/// Serves raised interrupt lines, machine checks, background reclaim, dirty pages, the balloon and the host's wish for views. A
 /// workload calls it after each step; with nothing to do it costs a few instructions.
 #[inline]
 pub(crate) fn pass() {
     if interrupt::is_pending() {
-        balloon::interrupt(interrupt::take());
+        let raised = interrupt::take();
+        if interrupt::has_machine_check(raised) {
+            memory_failure::deal_with_noted();
+        }
+        balloon::interrupt(raised);
     }
     let mm = mm();
     if is_background_due(mm, root::events()) {

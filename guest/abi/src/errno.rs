@@ -13,7 +13,12 @@ impl Errno {
     pub const fn is_shortage(self) -> bool {
         matches!(
             self,
-            Self::ENOMEM | Self::EIO | Self::ENOSPC | Self::EFAULT | Self::EUCLEAN
+            Self::ENOMEM
+                | Self::EIO
+                | Self::ENOSPC
+                | Self::EFAULT
+                | Self::EUCLEAN
+                | Self::EHWPOISON
         )
     }
 
@@ -103,6 +108,7 @@ errnos! {
     EOPNOTSUPP = 95, "Operation not supported.";
     ETIMEDOUT = 110, "Connection timed out.";
     EUCLEAN = 117, "Structure needs cleaning.";
+    EHWPOISON = 133, "Memory page has hardware error.";
 }
 
 impl fmt::Debug for Errno {

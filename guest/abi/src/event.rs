@@ -49,10 +49,13 @@ pub enum EventKind {
     FileWrite = 18,
     /// The OOM killer killed a process and took its memory: pid, pages that became free.
     OomKill = 19,
+    /// The memory of a frame is broken, and the kernel has dealt with it: pfn,
+    /// [`crate::memory_failure::MfType`] | [`crate::memory_failure::MfResult`] << 8.
+    MemoryFailure = 20,
 }
 
 /// Number of [`EventKind`]s.
-pub const NR_EVENT_KINDS: usize = 19;
+pub const NR_EVENT_KINDS: usize = 20;
 
 impl EventKind {
     /// All kinds, in the order of their numbers, which start at 1.
@@ -76,6 +79,7 @@ impl EventKind {
         Self::FileRead,
         Self::FileWrite,
         Self::OomKill,
+        Self::MemoryFailure,
     ];
 
     /// The name used in output and in stop conditions.
@@ -100,6 +104,7 @@ impl EventKind {
             Self::FileRead => "file_read",
             Self::FileWrite => "file_write",
             Self::OomKill => "oom_kill",
+            Self::MemoryFailure => "memory_failure",
         }
     }
 }

@@ -18,6 +18,7 @@
 //! * [`mman`], [`errno`]: arguments and errors of the memory system calls.
 //! * [`mod@task`], the processes.
 //! * [`page_cache`]: the files' pages. [`swap`]: slots, and the swap device.
+//! * [`memory_failure`]: frames whose memory is broken.
 //! * [`memcg`]: groups of processes with a limit. [`oom`]: who was killed for want of memory. [`mod@panic`]: what a dying guest leaves behind.
 //! * [`view`]: texts in Linux's /proc formats, handed from guest to host.
 //! * [`workload`]: phases and results of the guest's workload.
@@ -38,6 +39,7 @@ pub mod gfp;
 pub mod lru;
 pub mod memblock;
 pub mod memcg;
+pub mod memory_failure;
 pub mod mm;
 pub mod mm_struct;
 pub mod mman;
@@ -60,7 +62,7 @@ pub mod workload;
 pub mod zone;
 
 /// Version of every layout in this crate. Increased by each incompatible change.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Bytes in a page frame, the unit of all physical memory management.
 pub const PAGE_SIZE: u64 = 4096;

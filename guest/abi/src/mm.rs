@@ -4,6 +4,7 @@ use crate::{
     lru::{Lruvec, MAX_MEMORY_GROUPS},
     memblock::RegionTable,
     memcg::MemoryGroup,
+    memory_failure::MemoryFailureState,
     page_cache::PageCacheState,
     slab::SlabState,
     vmstat::NR_NODE_STATS,
@@ -93,4 +94,6 @@ pub struct MmState {
     pub lruvecs: [Lruvec; MAX_MEMORY_GROUPS],
     /// The memory groups, by their numbers. The root group has the first.
     pub memory_groups: [MemoryGroup; MAX_MEMORY_GROUPS],
+    /// What became of frames whose memory is broken.
+    pub memory_failure: MemoryFailureState,
 }

@@ -38,8 +38,8 @@ pub const PAGEBLOCK_PAGES: u32 = 1 << PAGEBLOCK_ORDER;
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Page {
-    /// [`PageFlags`] in bits 0 to 15, 23 and 27, order in 16 to 19, zone index in 20 to 22, migrate type
-    /// in 24 to 26, number of the memory group in 28 to 31.
+    /// [`PageFlags`] in bits 0 to 15, 23, 26 and 27, order in 16 to 19, zone index in 20 to 22, migrate
+    /// type in 24 and 25, number of the memory group in 28 to 31.
     pub flags: AtomicU32,
     /// References to an allocated page: 1 after its allocation, 0 while it is free.
     pub refcount: AtomicU32,
@@ -101,7 +101,8 @@ pub const fn file_of_mapping(mapping: u64) -> u64 {
 
 bitflags! {
     /// State of a frame. A head has exactly one of `BUDDY`, `PCP`, `ALLOCATED`, `OFFLINE`,
-    /// `ISOLATED` and `RESERVED`, and the order field says how many frames share that state.
+    /// `ISOLATED` and `RESERVED`, or `HWPOISON` alone, and the order field says how many frames share
+    /// that state.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct PageFlags: u32 {
         /// Head of a free block, in the free list of its zone, order and migrate type.
@@ -140,13 +141,18 @@ bitflags! {
         const DIRTY = 1 << 15;
         /// With `ALLOCATED`: the content is on its way to the store (Linux: `PG_writeback`).
         const WRITEBACK = 1 << 23;
+        /// The memory of the frame is broken (Linux: `PG_hwpoison`). Alone, with order 0: it is out of
+        /// service for good. With `ALLOCATED`: somebody still has it, and when he gives it back it does
+        /// not become free.
+        const HWPOISON = 1 << 26;
         /// With `ALLOCATED`: in the swap cache.
         const SWAPCACHE = 1 << 27;
     }
 }
 
 /// The bits of [`Page::flags`] that are [`PageFlags`].
-pub const FLAGS_MASK: u32 = 0xffff | PageFlags::WRITEBACK.bits() | PageFlags::SWAPCACHE.bits();
+pub const FLAGS_MASK: u32 =
+    0xffff | PageFlags::WRITEBACK.bits() | PageFlags::HWPOISON.bits() | PageFlags::SWAPCACHE.bits();
 /// First bit of the order.
 pub const ORDER_SHIFT: u32 = 16;
 /// The order's bits.
@@ -159,7 +165,7 @@ pub const ZONE_MASK: u32 = 0x7 << ZONE_SHIFT;
 /// the block was allocated for.
 pub const MIGRATE_SHIFT: u32 = 24;
 /// The migrate type's bits.
-pub const MIGRATE_MASK: u32 = 0x7 << MIGRATE_SHIFT;
+pub const MIGRATE_MASK: u32 = 0x3 << MIGRATE_SHIFT;
 /// First bit of the number of the memory group.
 pub const GROUP_SHIFT: u32 = 28;
 /// The bits of the number of the memory group.
@@ -189,7 +195,7 @@ pub const fn zone_of(word: u32) -> u32 {
     (word & ZONE_MASK) >> ZONE_SHIFT
 }
 
-/// The number of the [`MigrateType`] in a value of [`Page::flags`]; 0 to 7.
+/// The number of the [`MigrateType`] in a value of [`Page::flags`]; 0 to 3.
 #[inline]
 pub const fn migrate_of(word: u32) -> u32 {
     (word & MIGRATE_MASK) >> MIGRATE_SHIFT

@@ -8,7 +8,7 @@
 //! A tree consists of [`RadixTreeNode`]s of 64 slots (Linux lib/xarray.c). An empty tree has no
 //! node; the root of another one is the lowest node that covers all of its pages. A slot of a node
 //! with `shift` 0 is empty (0), holds a page ([`slot_of_page`]), or, in shared memory, leads to a slot of the
-//! swap device in which the page is ([`slot_of_swap`]). One of any other node is empty or leads to a node whose `shift` is smaller by [`MAP_SHIFT`]. No node is empty.
+//! swap device in which the page is ([`slot_of_swap`]), or says that the page is lost ([`slot_of_hwpoison`]). One of any other node is empty or leads to a node whose `shift` is smaller by [`MAP_SHIFT`]. No node is empty.
 //!
 //! A file may have a store, from which pages that are not in the cache are read and to which those are
 //! written that were changed. A page of such a file is [`PageFlags::DIRTY`](crate::page::PageFlags::DIRTY)
@@ -207,6 +207,28 @@ pub const fn slot_of_swap(swap: u64) -> u64 {
 pub const fn swap_of_slot(slot: u64) -> Option<u64> {
     if slot & (SWAP_SLOT | 1) == SWAP_SLOT | 1 {
         Some((slot & !SWAP_SLOT) >> 1)
+    } else {
+        None
+    }
+}
+
+/// Set in a slot whose page is lost, as the memory of its frame broke, and which no store can bring
+/// back. The frame follows bit 0.
+const HWPOISON_SLOT: u64 = 1 << 62;
+
+/// What a slot says about a page that is lost with its frame (Linux mm/shmem.c leaves such a mark for a
+/// page that does not come back from swap: `make_poisoned_swp_entry`).
+#[inline]
+pub const fn slot_of_hwpoison(pfn: u32) -> u64 {
+    HWPOISON_SLOT | (pfn as u64) << 1 | 1
+}
+
+/// The broken frame that a slot names; none if it does not.
+#[inline]
+pub const fn hwpoison_of_slot(slot: u64) -> Option<u32> {
+    let mark = HWPOISON_SLOT | 1;
+    if slot & mark == mark && slot & !mark <= (u32::MAX as u64) << 1 {
+        Some(((slot & !mark) >> 1) as u32)
     } else {
         None
     }

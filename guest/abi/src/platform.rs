@@ -179,3 +179,28 @@ impl ExitCode {
         })
     }
 }
+
+/// IA32_MCG_STATUS (Intel SDM vol. 3, 15.3.1.2): the interrupted code can go on.
+pub const MCG_STATUS_RIPV: u64 = 1 << 0;
+/// IA32_MCG_STATUS: a machine check is being dealt with.
+pub const MCG_STATUS_MCIP: u64 = 1 << 2;
+
+/// IA32_MCi_STATUS (Intel SDM vol. 3, 15.3.2.2): the bank reports something.
+pub const MCI_STATUS_VAL: u64 = 1 << 63;
+/// IA32_MCi_STATUS: the CPU could not correct it.
+pub const MCI_STATUS_UC: u64 = 1 << 61;
+/// IA32_MCi_STATUS: the report was enabled.
+pub const MCI_STATUS_EN: u64 = 1 << 60;
+/// IA32_MCi_STATUS: IA32_MCi_MISC is valid.
+pub const MCI_STATUS_MISCV: u64 = 1 << 59;
+/// IA32_MCi_STATUS: IA32_MCi_ADDR is valid.
+pub const MCI_STATUS_ADDRV: u64 = 1 << 58;
+/// IA32_MCi_STATUS: the state of the CPU is lost.
+pub const MCI_STATUS_PCC: u64 = 1 << 57;
+/// IA32_MCi_STATUS: a machine check is raised for it, and not only an interrupt.
+pub const MCI_STATUS_S: u64 = 1 << 56;
+/// IA32_MCi_STATUS: MCACOD of an error that memory scrubbing found, whose recovery is optional (Intel SDM
+/// vol. 3, 15.9.3.1; SRAO is S without AR).
+pub const MCACOD_SCRUB: u64 = 0xc0;
+/// IA32_MCi_MISC (Intel SDM vol. 3, 15.3.2.4): the address is physical, and valid from bit 12 on.
+pub const MCI_MISC_PHYSICAL_PAGE: u64 = 2 << 6 | 12;

@@ -64,6 +64,25 @@ pub const fn swap_of_pte(pte: u64) -> Option<(u64, u64)> {
     Some((pte >> TYPE_SHIFT, slot))
 }
 
+/// Type of an entry that leads to no slot: what was there is lost, as the memory of its frame broke
+/// (Linux: `SWP_HWPOISON`).
+pub const SWP_HWPOISON: u64 = MAX_SWAPFILES;
+
+/// The page-table entry for a page whose frame is broken (Linux: `make_hwpoison_entry`).
+#[inline]
+pub const fn hwpoison_pte(pfn: u32) -> u64 {
+    swap_pte(SWP_HWPOISON, pfn as u64)
+}
+
+/// The broken frame that an entry names, if it is such an entry.
+#[inline]
+pub const fn hwpoison_of_pte(pte: u64) -> Option<u64> {
+    match swap_of_pte(pte) {
+        Some((SWP_HWPOISON, pfn)) => Some(pfn),
+        _ => None,
+    }
+}
+
 /// The swap device's slots (Linux: `struct swap_info_struct`).
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
 #[repr(C, align(64))]
@@ -185,6 +204,19 @@ impl Default for DiskIo {
 mod tests {
     use super::*;
     use crate::pte::{PTE_LARGE, PTE_SPECIAL, PTE_USER, PTE_WRITE};
+
+    #[test]
+    fn an_entry_for_a_broken_frame_names_it_and_leads_to_no_slot() {
+        for pfn in [0, 1, 511, 0x0fff_ffff] {
+            let pte = hwpoison_pte(pfn);
+            assert_eq!(hwpoison_of_pte(pte), Some(u64::from(pfn)));
+            assert_eq!(pte & (PTE_PRESENT | PTE_PROTNONE), 0);
+            assert!(pte & PTE_ADDRESS >= 1 << 39);
+        }
+        for other in [0, swap_pte(0, 7), 0x1000 | PTE_PRESENT] {
+            assert_eq!(hwpoison_of_pte(other), None);
+        }
+    }
 
     #[test]
     fn entries_lead_to_their_slots_and_nowhere_else() {

@@ -134,8 +134,10 @@ pub struct Zone {
     pub pcp_high: AtomicU32,
     /// Blocks taken from another migrate type's lists.
     pub nr_fallbacks: AtomicU64,
+    /// Frames out of service because their memory is broken.
+    pub hwpoison_pages: AtomicU32,
     /// Zero.
-    pub reserved: [u32; 10],
+    pub reserved: [u32; 9],
     /// Free blocks by order.
     pub free_area: [FreeArea; NR_ORDERS],
 }

@@ -40,6 +40,7 @@ pub mod machine;
 pub mod memblock;
 pub mod memcg;
 mod memmap;
+pub mod memory_failure;
 pub mod mm;
 pub mod mutation;
 pub mod oom;

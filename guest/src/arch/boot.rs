@@ -1,7 +1,9 @@
 //! From the entry code to [`crate::kernel_main`]: first on the entry code's stack and page tables,
 //! then on the kernel's own.
 
-use super::{features, layout::PAGE_SIZE, paging::stack::Stack, pvh::BootInfo, segments, trap};
+use super::{
+    features, layout::PAGE_SIZE, machine_check, paging::stack::Stack, pvh::BootInfo, segments, trap,
+};
 use crate::{cmdline::Cmdline, doorbell, memory, serial};
 use core::{cell::UnsafeCell, fmt, mem::MaybeUninit};
 use log::LevelFilter;
@@ -59,6 +61,7 @@ extern "C" fn kernel_start(start_info: u32) -> ! {
 extern "C" fn on_own_stack() -> ! {
     segments::init();
     features::init();
+    machine_check::init();
     // SAFETY: written by `kernel_start`, and this is the one time it is taken.
     let prepared = unsafe { (*HANDOVER.0.get()).assume_init_read() };
     let mm = memory::init(prepared).unwrap_or_else(|error| unfit(&error));

@@ -21,13 +21,26 @@ pub(crate) fn note(vector: u64) -> bool {
     true
 }
 
+/// Not a line, but waits as one: a machine check was noted.
+const MACHINE_CHECK: u32 = 1 << LINES;
+
+/// Notes that a machine check was.
+pub(crate) fn note_machine_check() {
+    PENDING.fetch_or(MACHINE_CHECK, Relaxed);
+}
+
+/// Whether a machine check is among what [`take`] took.
+pub(crate) fn has_machine_check(taken: u32) -> bool {
+    taken & MACHINE_CHECK != 0
+}
+
 /// Whether any line waits to be served.
 #[inline]
 pub(crate) fn is_pending() -> bool {
     PENDING.load(Relaxed) != 0
 }
 
-/// Takes all notes: bit `n` for line `n`.
+/// Takes all notes: bit `n` for line `n`, and what [`has_machine_check`] looks at.
 pub(crate) fn take() -> u32 {
     PENDING.swap(0, Relaxed)
 }

@@ -7,6 +7,7 @@
 //! * [`segments`]: GDT, TSS and stacks for exceptions; [`trap`]: all 256 vectors.
 //! * [`interrupt`]: pending interrupt lines; [`pic`]: the 8259s where there are some;
 //!   [`apic`]: the way from there to the CPU.
+//! * [`machine_check`]: the CPU says that memory is broken.
 //! * [`backtrace`]: who called.
 //! * [`probe`]: accesses that may fault.
 //! * [`user`]: programs in ring 3.
@@ -19,6 +20,7 @@ pub(crate) mod features;
 pub(crate) mod interrupt;
 pub(crate) mod kmap;
 pub(crate) mod layout;
+pub(crate) mod machine_check;
 pub(crate) mod paging;
 pub(crate) mod pic;
 pub(crate) mod probe;

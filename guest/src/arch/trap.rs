@@ -1,7 +1,7 @@
 //! A handler for every vector: external interrupts are noted, a fault under a [`probe`] is its
 //! answer, and everything else ends the kernel with a panic record.
 
-use super::{interrupt, paging::stack, probe, segments::Ist};
+use super::{interrupt, machine_check, paging::stack, probe, segments::Ist};
 use core::cell::UnsafeCell;
 use x86_64::{
     VirtAddr, instructions::tables::lidt, registers::control::Cr2,
@@ -125,7 +125,7 @@ pub(crate) fn init() {
 /// Where all stubs lead.
 #[unsafe(no_mangle)]
 extern "C" fn trap_entry(frame: &mut TrapFrame) {
-    if interrupt::note(frame.vector) || probe::caught(frame) {
+    if interrupt::note(frame.vector) || machine_check::noted(frame) || probe::caught(frame) {
         return;
     }
     crate::panic::exception(frame, Cr2::read_raw(), &describe(frame));

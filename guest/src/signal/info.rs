@@ -3,6 +3,7 @@
 use super::frame::SigInfo;
 use crate::task::Pid;
 use linux_raw_sys::general as linux;
+use pagelab_abi::PAGE_SHIFT;
 
 /// Codes of signals that were sent (Linux include/uapi/asm-generic/siginfo.h).
 pub(super) const SI_USER: i32 = 0;
@@ -27,6 +28,8 @@ enum Detail {
     Sender(u32),
     /// The address.
     Fault(u64),
+    /// The address of a page that was lost with its memory.
+    HwPoison(u64),
     /// A child, and si_status.
     Child(u32, u32),
 }
@@ -55,6 +58,14 @@ impl Info {
             code,
             detail: Detail::Fault(address),
             is_trap: false,
+        }
+    }
+
+    /// An access to a page that was lost with its memory: si_code, and si_addr.
+    pub(crate) fn hwpoison(signal: u32, code: i32, address: u64) -> Self {
+        Self {
+            detail: Detail::HwPoison(address),
+            ..Self::fault(signal, code, address)
         }
     }
 
@@ -116,6 +127,11 @@ impl Info {
             Detail::None => {}
             Detail::Sender(pid) => info.set_word(0, pid),
             Detail::Fault(address) => info.set_long(0, address),
+            Detail::HwPoison(address) => {
+                info.set_long(0, address);
+                // si_addr_lsb.
+                info.set_word(2, PAGE_SHIFT);
+            }
             Detail::Child(pid, status) => {
                 info.set_word(0, pid);
                 info.set_word(2, status);

@@ -143,6 +143,7 @@ impl Task {
                 }
                 Info::kernel(linux::SIGKILL)
             }
+            FaultSignal::HwPoison(address) => Info::hwpoison(fault.signo(), fault.code(), address),
             _ => Info::fault(fault.signo(), fault.code(), fault.address()),
         };
         signal::force_trap(self, info, vector::PAGE_FAULT, code, Some(address));

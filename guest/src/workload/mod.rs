@@ -192,12 +192,12 @@ impl Inventory {
     }
 }
 
-/// Pages that are free, with the host, or in slabs, once all lists and caches are drained.
+/// Pages that are free, with the host, out of service, or in slabs, once all lists and caches are drained.
 pub(crate) fn accounted_pages(mm: &Memory) -> u64 {
     crate::memory::slab().shrink_all(u64::MAX);
     mm.drain_local_pages();
     let slabs = mm.node_stat(NodeStat::SlabReclaimable) + mm.node_stat(NodeStat::SlabUnreclaimable);
-    mm.free_pages_total() + mm.balloon_pages() + slabs.max(0) as u64
+    mm.free_pages_total() + mm.balloon_pages() + mm.hwpoison_pages() + slabs.max(0) as u64
 }
 
 /// Compares with what there was before. False if pages are missing or content was wrong.

@@ -146,6 +146,15 @@ fn two_failures_are_worse_than_one_but_no_more() {
 }
 
 #[test]
+fn broken_pages_are_told_of_or_come_back() {
+    if let Some(records) = part("11-machine-check.toml", "slice:1/3", None) {
+        sound(&records, &["detected-recovered", "detected-unrecoverable"]);
+        let done = |it: &Value| it["counts"]["injected"].as_u64() == Some(1);
+        assert!(records.iter().all(done), "{records:#?}");
+    }
+}
+
+#[test]
 fn the_library_is_tested_whole() {
     let own = include_str!("experiments.rs");
     let files = std::fs::read_dir(library()).unwrap();

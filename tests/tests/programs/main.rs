@@ -35,6 +35,7 @@ mod failures;
 mod files;
 mod isolation;
 mod memory;
+mod memory_failure;
 mod moments;
 mod oom;
 mod pressure;

@@ -72,6 +72,9 @@ fn classify(
         let reason = format!("audit {} could not be made: {}", audit.name, audit.finding);
         return (Class::Skipped, vec![reason]);
     }
+    if let Some(act) = report.faults.host_acts.iter().find(|act| act.skipped) {
+        return (Class::Skipped, act.reason.clone().into_iter().collect());
+    }
     if let Some(reason) = golden::missing(experiment, report) {
         return (Class::Skipped, vec![reason]);
     }
@@ -101,7 +104,10 @@ fn left_something(report: &Report) -> bool {
 
 fn not_activated(report: &Report) -> Vec<String> {
     let flips = report.faults.bitflips.iter();
-    flips.filter_map(|flip| flip.reason.clone()).collect()
+    let acts = report.faults.host_acts.iter();
+    let reasons = flips.map(|flip| &flip.reason);
+    let reasons = reasons.chain(acts.map(|act| &act.reason));
+    reasons.flatten().cloned().collect()
 }
 
 /// The class of a run in which all holds and that took another way: whether an error came out of the kernel.
@@ -156,10 +162,11 @@ fn counts(report: &Report) -> Counts {
         .bitflips
         .iter()
         .filter(|flip| flip.gpa.is_some());
+    let done = report.faults.host_acts.iter().filter(|act| act.done);
     let injected: u64 = injectors.iter().map(|injector| injector.injected).sum();
     Counts {
         events: report.events,
-        injected: injected + flipped.count() as u64,
+        injected: injected + (flipped.count() + done.count()) as u64,
         reported: injectors.iter().map(|injector| injector.reported).sum(),
         failed_calls: report
             .program

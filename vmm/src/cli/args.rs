@@ -5,7 +5,7 @@ use super::{
     replay::ReplayArguments, report::ReportArguments,
 };
 use crate::{
-    fault::{BitflipSpec, FaultError, FaultSpec, is_bitflip},
+    fault::{BitflipSpec, FaultError, FaultSpec, HostFault, is_bitflip, is_host_fault},
     machine::DiskSource,
     program::{ExtraFile, Variable},
     scenario::{self, Cpu, Inspection, StopAt, TransparentHugepage, ZoneLimits, ZoneModel},
@@ -144,6 +144,8 @@ pub(super) struct RunArguments {
     /// or to the disk with files (file_io), with
     /// Linux's knobs; may be repeated. pid=, comm=, task-filter=1 and site=FUNCTION choose whose
     /// allocations. Or bitflip: one bit at=ADDRESS, or of a struct= (page, zone, vma, pte, user).
+    /// Or machine_check: the memory of a frame breaks, pfn=, gva= with pid=, or the nth= of= user, anon,
+    /// file, free, slab or kernel, at=EVENT.
     #[arg(long, value_name = "NAME,KNOB=VALUE,…")]
     pub(super) fault: Vec<Fault>,
     /// What to print of the guest at the end, or at --stop-at: pagetable, a file of /proc, or one of
@@ -233,6 +235,7 @@ Examples:
   pagelab run --fault failslab,cache=kmalloc-64,probability=10,times=5
   pagelab run --fault fail_page_alloc,nth=1,comm=sh,site=fork -- ./busybox sh
   pagelab run --fault bitflip,struct=zone,zone=Normal,field=free_pages,bit=3,event=2000
+  pagelab run --fault machine_check,nth=5,of=anon,at=900 -- ./program
   pagelab run --workload swap --swap 256M --fault swap_io,rw=write,probability=5
   pagelab run --stop-at page_alloc,nth=3,min-order=2 --inspect buddyinfo
   pagelab run -- ./hello one two            run a program (cc -static -o hello hello.c)
@@ -340,6 +343,8 @@ pub(super) enum Fault {
     Fails(Box<FaultSpec>),
     /// A bit that is turned over.
     Bitflip(BitflipSpec),
+    /// Something that the host does to the machine itself.
+    Host(HostFault),
 }
 
 impl FromStr for Fault {
@@ -348,6 +353,9 @@ impl FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, FaultError> {
         if is_bitflip(text) {
             return text.parse().map(Self::Bitflip);
+        }
+        if is_host_fault(text) {
+            return text.parse().map(Self::Host);
         }
         text.parse().map(|spec| Self::Fails(Box::new(spec)))
     }

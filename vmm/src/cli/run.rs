@@ -71,11 +71,12 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         (None, Some(_)) => return Err(ConfigError::SinceInVain.into()),
         _ => {}
     }
-    let (mut faults, mut bitflips) = (Vec::new(), Vec::new());
+    let (mut faults, mut bitflips, mut host_faults) = (Vec::new(), Vec::new(), Vec::new());
     for fault in &arguments.fault {
         match fault {
             Fault::Fails(spec) => faults.push((**spec).clone()),
             Fault::Bitflip(spec) => bitflips.push(*spec),
+            Fault::Host(fault) => host_faults.push(fault.clone()),
         }
     }
     let of_swap = |spec: &&FaultSpec| spec.kind == FaultKind::SwapIo;
@@ -129,6 +130,7 @@ fn config(arguments: &RunArguments) -> Result<RunConfig, Failure> {
         pressure,
         faults,
         bitflips,
+        host_faults,
         inspect: arguments.inspect.clone(),
         stop_at: arguments.stop_at,
         since: arguments.since,

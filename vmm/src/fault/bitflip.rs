@@ -1,6 +1,9 @@
 //! The grammar of `--fault bitflip`: one bit of the guest's memory is turned over at one event.
 
-use super::FaultError;
+use super::{
+    FaultError,
+    knobs::{Written, bad, number},
+};
 use crate::{
     inspect::locate::{Field, PAGE_FIELDS, Place, VMA_FIELDS, ZONE_FIELDS},
     nearest::nearest,
@@ -26,52 +29,7 @@ pub struct BitflipSpec {
     pub event: Option<u64>,
 }
 
-/// What was written, knob by knob.
-#[derive(Default)]
-struct Written<'t>([Option<&'t str>; KNOBS.len()]);
-
-impl<'t> Written<'t> {
-    fn read(text: &'t str) -> Result<Self, FaultError> {
-        let mut written = Self::default();
-        for part in text.split(',').skip(1).map(str::trim) {
-            let (word, value) = part
-                .split_once('=')
-                .ok_or_else(|| FaultError::NoValue(part.to_owned()))?;
-            let word = word.trim();
-            let index = KNOBS.iter().position(|knob| *knob == word);
-            let index = index.ok_or_else(|| FaultError::UnknownKnob {
-                fault: BITFLIP,
-                knob: word.to_owned(),
-                nearest: nearest(word, KNOBS),
-                known: KNOBS.join(", "),
-            })?;
-            if written.0[index].replace(value.trim()).is_some() {
-                return Err(FaultError::Twice(KNOBS[index]));
-            }
-        }
-        Ok(written)
-    }
-
-    /// Takes a knob's value.
-    fn take(&mut self, knob: &'static str) -> Option<&'t str> {
-        let index = KNOBS.iter().position(|known| *known == knob)?;
-        self.0[index].take()
-    }
-
-    /// Takes the value of a knob that has to be there.
-    fn need(&mut self, knob: &'static str, allowed: &'static str) -> Result<&'t str, FaultError> {
-        self.take(knob).ok_or(FaultError::Missing { knob, allowed })
-    }
-
-    fn number(&mut self, knob: &'static str, allowed: &'static str) -> Result<u64, FaultError> {
-        number(knob, self.need(knob, allowed)?, allowed)
-    }
-
-    fn small(&mut self, knob: &'static str, allowed: &'static str) -> Result<u32, FaultError> {
-        let number = self.number(knob, allowed)?;
-        u32::try_from(number).map_err(|_| bad(knob, &number.to_string(), allowed))
-    }
-
+impl Written<'_> {
     fn field(&mut self, fields: &[Field]) -> Result<Field, FaultError> {
         let name = self.need("field", "a field's name, such as flags")?;
         let names = || fields.iter().map(|field| field.name);
@@ -117,28 +75,11 @@ impl<'t> Written<'t> {
     }
 }
 
-fn bad(knob: &'static str, value: &str, allowed: &'static str) -> FaultError {
-    FaultError::BadValue {
-        knob,
-        value: value.to_owned(),
-        allowed,
-    }
-}
-
-/// A number in decimal, or in hexadecimal after 0x.
-fn number(knob: &'static str, value: &str, allowed: &'static str) -> Result<u64, FaultError> {
-    let parsed = match value.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => value.parse(),
-    };
-    parsed.map_err(|_| bad(knob, value, allowed))
-}
-
 impl FromStr for BitflipSpec {
     type Err = FaultError;
 
     fn from_str(text: &str) -> Result<Self, FaultError> {
-        let mut written = Written::read(text)?;
+        let mut written = Written::read(text, BITFLIP, &KNOBS)?;
         let place = written.place()?;
         let bit = match written.take("bit") {
             Some(value) => number("bit", value, "a bit's number, from 0")?,
@@ -148,9 +89,7 @@ impl FromStr for BitflipSpec {
             Some(value) => Some(number("event", value, "a number of events")?),
             None => None,
         };
-        if let Some(index) = written.0.iter().position(Option::is_some) {
-            return Err(FaultError::InVain(KNOBS[index]));
-        }
+        written.finish()?;
         match u32::try_from(bit).ok().filter(|bit| *bit < place.bits()) {
             Some(bit) => Ok(Self { place, bit, event }),
             None => Err(FaultError::NoBit {

@@ -4,6 +4,7 @@ use super::{
     FaultError,
     bitflip::BITFLIP,
     caller::{self, CallerFilter},
+    host::HOST_FAULTS,
 };
 use crate::nearest::nearest;
 use pagelab_abi::{gfp::Gfp, task::PID_MAX};
@@ -274,8 +275,12 @@ impl FromStr for FaultSpec {
             .find(|kind| kind.name() == name)
             .ok_or_else(|| FaultError::UnknownKind {
                 name: name.to_owned(),
-                nearest: nearest(name, names.into_iter().chain([BITFLIP])),
-                known: format!("{}, {BITFLIP}", names.join(", ")),
+                nearest: nearest(name, names.into_iter().chain([BITFLIP]).chain(HOST_FAULTS)),
+                known: format!(
+                    "{}, {BITFLIP}, {}",
+                    names.join(", "),
+                    HOST_FAULTS.join(", ")
+                ),
             })?;
         let mut spec = Self::new(kind);
         let mut given: Vec<&'static str> = Vec::new();
@@ -379,7 +384,7 @@ mod tests {
         let error = |text: &str| text.parse::<FaultSpec>().unwrap_err().to_string();
         assert_eq!(
             error("fail_page_aloc,nth=1"),
-            "unknown fault 'fail_page_aloc', did you mean 'fail_page_alloc'?; known are: fail_page_alloc, failslab, swap_io, file_io, bitflip"
+            "unknown fault 'fail_page_aloc', did you mean 'fail_page_alloc'?; known are: fail_page_alloc, failslab, swap_io, file_io, bitflip, machine_check"
         );
         assert!(error("failslab,nht=1").contains("did you mean 'nth'?"));
         assert!(

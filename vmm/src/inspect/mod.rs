@@ -10,13 +10,14 @@
 //! * [`proc`]: what was decoded, in the formats of Linux's /proc.
 //! * [`spaces`]: both views of each process, and what changed between two moments.
 //! * [`lru`]: the lists of reclaim in their order.
-//! * [`locate`]: where a named part of a structure is.
+//! * [`frames`]: frames by what they are. [`locate`]: where a named part of a structure is.
 //! * [`audit`]: what must hold of what was decoded.
 //! * [`audit_result`]: what every audit answers with.
 
 pub mod audit;
 pub mod audit_result;
 pub mod decode;
+pub mod frames;
 mod hex;
 pub mod image;
 pub mod locate;

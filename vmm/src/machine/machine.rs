@@ -160,7 +160,8 @@ impl Machine {
         settings: Settings,
     ) -> Result<Self, MachineError> {
         let vm = create_vm(kvm, &memory)?;
-        let vcpu = Vcpu::new(&vm, &cpuid, settings.denies_tsc)?;
+        let mut vcpu = Vcpu::new(&vm, &cpuid, settings.denies_tsc)?;
+        vcpu.set_up_machine_checks(kvm)?;
         Ok(Self {
             vcpu,
             vm,

@@ -7,6 +7,7 @@
 //! * [`host`]: /dev/kvm and what can be wrong with it. [`doctor`]: the same, asked for.
 //! * `devices`: what the guest finds at its ports and in the hole below 4 GiB.
 //! * `run`: the loop. `watchdog`: ends it. `vcpu`, `cpuid`, [`registers`]: the CPU.
+//! * `machine_check`: the host says that memory is broken.
 //! * `host_tsc`: whose time-stamp counter the guest's programs read.
 //! * [`snapshot`]: all of it at a moment, to go back to and to fork.
 //! * `dirty_log`: which frames the guest stores to. `write_log`: which this process does.
@@ -43,6 +44,7 @@ pub mod kernel;
     reason = "the machine is the subject of `machine`"
 )]
 mod machine;
+mod machine_check;
 pub mod memory;
 pub mod registers;
 pub mod root;
@@ -64,6 +66,7 @@ pub use error::MachineError;
 pub use initramfs::Initramfs;
 pub use kernel::Kernel;
 pub use machine::{FirstLine, Machine};
+pub use machine_check::MachineCheckError;
 pub use memory::{GuestMemory, MAX_MEMORY, MIN_MEMORY};
 pub use snapshot::{Outputs, Snapshot, SnapshotError};
 pub use stop::Stop;

@@ -26,6 +26,8 @@ pub(super) struct Vcpu {
     pkru_offset: Option<usize>,
     /// See [`super::MachineConfig::denies_tsc`].
     denies_tsc: bool,
+    /// Whether KVM can raise machine checks whose recovery is up to the guest.
+    pub(super) has_machine_checks: bool,
 }
 
 impl Vcpu {
@@ -45,6 +47,7 @@ impl Vcpu {
             fd,
             pkru_offset,
             denies_tsc,
+            has_machine_checks: false,
         })
     }
 

@@ -207,8 +207,33 @@ impl<'a> Human<'a> {
         Ok(())
     }
 
+    fn host_acts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let acts = &self.report.faults.host_acts;
+        if acts.is_empty() {
+            return Ok(());
+        }
+        let done = acts.iter().filter(|act| act.done).count() as u64;
+        let what = format!("{} {} done", grouped(done), plural(done, "act"));
+        self.heading(f, "Hardware", &what)?;
+        for act in acts {
+            let event = grouped(act.event);
+            write!(f, "  event {event}: {}", act.kind)?;
+            if let Some(pfn) = &act.pfn {
+                write!(f, " of pfn {pfn}")?;
+            }
+            match (&act.reason, &act.outcome) {
+                (Some(reason), _) => writeln!(f, ": not done, {reason}")?,
+                (None, Some(outcome)) => writeln!(f, ": {outcome}")?,
+                (None, None) => writeln!(f)?,
+            }
+            writeln!(f, "    {}", self.paint.faint(&act.armed))?;
+        }
+        Ok(())
+    }
+
     pub(super) fn faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.bitflips(f)?;
+        self.host_acts(f)?;
         let injectors = &self.report.faults.injectors;
         if injectors.is_empty() {
             return Ok(());

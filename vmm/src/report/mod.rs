@@ -4,6 +4,7 @@
 //! of one experiment, on whatever backend, give the same bytes there.
 
 mod bars;
+mod host_act;
 mod human;
 mod memory_group;
 mod oom;
@@ -13,6 +14,7 @@ mod schema;
 mod swap;
 pub(crate) mod text;
 
+pub use host_act::HostAct;
 pub use human::Human;
 pub use memory_group::MemoryGroup;
 pub use oom::{Oom, OomKill, OomReason};
@@ -203,6 +205,8 @@ pub struct Faults {
     pub injectors: Vec<Injector>,
     /// Bits that were turned over, in order.
     pub bitflips: Vec<Bitflip>,
+    /// What was done to the machine itself, in order.
+    pub host_acts: Vec<HostAct>,
 }
 
 /// A bit that was turned over, or not.

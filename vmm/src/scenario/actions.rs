@@ -3,13 +3,13 @@
 use super::{
     RunConfig, RunError,
     agenda::{Action, Agenda},
-    flip, plan,
+    flip, host_act, plan,
 };
 use crate::{
     fault::{self, FaultKind, FaultSpec, Injected, Injector},
     machine::{Machine, MachineDisk, call_sites::SiteError},
     pressure::{PressureProfile, Sample},
-    report::Bitflip,
+    report::{Bitflip, HostAct},
 };
 use pagelab_abi::{
     fault::{CallSite, FaultAttr},
@@ -46,6 +46,8 @@ pub(super) struct Actions {
     pub(super) armed: Vec<FaultSpec>,
     /// Every bit that was to be turned over.
     pub(super) flips: Vec<Bitflip>,
+    /// All that was to be done to the machine itself.
+    pub(super) host_acts: Vec<HostAct>,
     /// The profile that was followed.
     pub(super) profile: Option<PressureProfile>,
     /// Requested beside achieved.
@@ -69,6 +71,7 @@ impl Actions {
             sites: plan::call_sites(config)?,
             armed: Vec::new(),
             flips: Vec::new(),
+            host_acts: Vec::new(),
             profile: None,
             samples: Vec::new(),
             requested: 0,
@@ -111,7 +114,7 @@ impl Actions {
     /// Does one thing now.
     pub(super) fn carry_out(
         &mut self,
-        machine: &Machine,
+        machine: &mut Machine,
         agenda: &mut Agenda,
         action: &Action,
         now: u64,
@@ -132,6 +135,7 @@ impl Actions {
             }
             Action::Observe(spec) => self.observe(machine, spec)?,
             Action::Flip(spec) => self.flips.push(flip::flip(machine, spec, now)?),
+            Action::Host(fault) => self.host_acts.push(host_act::act(machine, fault, now)?),
             // These are the run's own.
             Action::Audit | Action::Limit | Action::Stand | Action::Since | Action::End => {}
         }

@@ -1,6 +1,6 @@
 //! What the host will do, by the event at which it will do it.
 
-use crate::fault::{BitflipSpec, FaultSpec};
+use crate::fault::{BitflipSpec, FaultSpec, HostFault};
 use std::collections::BTreeMap;
 
 /// One act upon the guest.
@@ -20,6 +20,8 @@ pub(super) enum Action {
     Limit,
     /// Turn a bit over.
     Flip(BitflipSpec),
+    /// Do something to the machine itself.
+    Host(HostFault),
     /// Make all audits, and again after twice as many events.
     Audit,
     /// Stand still: the next event is to be told from this one.
@@ -35,7 +37,7 @@ impl Action {
     fn rank(&self) -> u8 {
         match self {
             Self::Arm(_) | Self::Observe(_) => 0,
-            Self::Flip(_) => 1,
+            Self::Flip(_) | Self::Host(_) => 1,
             _ => 2,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Probe, StopAt, TransparentHugepage};
 use crate::{
-    fault::{BitflipSpec, FaultSpec},
+    fault::{BitflipSpec, FaultSpec, HostFault},
     inspect::{lru, proc::TaskView, spaces::ProcessView},
     machine::DiskSource,
     nearest::nearest,
@@ -57,6 +57,8 @@ pub struct RunConfig {
     pub observe: Option<FaultSpec>,
     /// Bits of the guest's memory that are turned over.
     pub bitflips: Vec<BitflipSpec>,
+    /// What the host does to the machine itself.
+    pub host_faults: Vec<HostFault>,
     /// What to inspect at the end.
     pub inspect: Vec<Inspection>,
     /// Where to stop.
@@ -111,6 +113,7 @@ impl Default for RunConfig {
             faults: Vec::new(),
             observe: None,
             bitflips: Vec::new(),
+            host_faults: Vec::new(),
             inspect: Vec::new(),
             stop_at: None,
             since: None,

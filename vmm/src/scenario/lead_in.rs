@@ -6,9 +6,14 @@ use super::{RunConfig, plan};
 /// stay what they are: two runs whose lead-ins do not differ are one run until a fault of theirs strikes.
 pub(super) fn of(config: &RunConfig) -> RunConfig {
     let at_once = config.bitflips.iter().filter(|flip| flip.event.is_none());
+    let host_at_once = config
+        .host_faults
+        .iter()
+        .filter(|fault| fault.at().is_none());
     RunConfig {
         faults: config.faults.iter().map(|fault| fault.held()).collect(),
         bitflips: at_once.copied().collect(),
+        host_faults: host_at_once.cloned().collect(),
         ..config.clone()
     }
 }
@@ -47,6 +52,7 @@ pub(super) fn difference(one: &RunConfig, other: &RunConfig) -> Option<&'static 
         faults,
         observe,
         bitflips,
+        host_faults,
         stop_at,
         since,
         audit_every,
@@ -60,6 +66,10 @@ pub(super) fn difference(one: &RunConfig, other: &RunConfig) -> Option<&'static 
             ("faults before the point", *faults == other.faults),
             ("what is observed", *observe == other.observe),
             ("bits before the point", *bitflips == other.bitflips),
+            (
+                "what is done to its machine before",
+                *host_faults == other.host_faults,
+            ),
             ("where it stops", *stop_at == other.stop_at),
             ("the first of two moments", *since == other.since),
             ("audits of its program", *audit_every == other.audit_every),

@@ -6,7 +6,7 @@
 //!   to where their faults strike. `lead_in`: what runs have in common up to there.
 //! * [`resume`]: goes on with a run that was kept in a file.
 //! * `recorder`: what happens, for a trace.
-//! * `flip`: bits turned over. `turns`: how often a guest may ring. `observe`: what the host sees.
+//! * `flip`: bits turned over. `host_act`: what the host's own hardware would do. `turns`: how often a guest may ring. `observe`: what the host sees.
 //! * `summary`: the report. [`TransparentHugepage`]: the guest's huge pages. [`view`]: texts as in
 //!   Linux's /proc.
 
@@ -20,6 +20,7 @@ mod error;
 mod experimenter;
 mod flip;
 mod fork_point;
+mod host_act;
 mod kept;
 mod lead_in;
 mod observe;

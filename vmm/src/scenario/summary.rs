@@ -5,6 +5,7 @@ use super::{
     actions::{self, Actions},
     deadlock,
     ending::Ending,
+    host_act,
     observe::Observer,
 };
 use crate::{
@@ -123,6 +124,7 @@ fn describe(config: &RunConfig, actions: &Actions) -> Config {
             .iter()
             .map(ToString::to_string)
             .chain(config.bitflips.iter().map(ToString::to_string))
+            .chain(config.host_faults.iter().map(ToString::to_string))
             .collect(),
     }
 }
@@ -228,5 +230,6 @@ fn faults(machine: &Machine, root: &Root, actions: &Actions) -> Faults {
     Faults {
         injectors,
         bitflips: actions.flips.clone(),
+        host_acts: host_act::with_outcomes(machine, &actions.host_acts),
     }
 }

@@ -1,7 +1,10 @@
 //! Where an event is drawn, and what is written on it.
 
 use super::{Event, Mark};
-use pagelab_abi::event::EventKind;
+use pagelab_abi::{
+    event::EventKind,
+    memory_failure::{MfResult, MfType},
+};
 use serde_json::{Value, json};
 
 /// A row of the drawing. Rows are in groups, which the viewers call processes, and threads in them.
@@ -136,6 +139,12 @@ pub(super) fn instant(event: &Event) -> Option<Instant> {
             (LISTS, name.to_owned(), json!({"pages": a}))
         }
         EventKind::Phase => (PHASES, format!("phase {a}"), Value::Null),
+        EventKind::MemoryFailure => {
+            let name = MfType::from_u32(b as u32 & 0xff).map_or("page", MfType::name);
+            let result = MfResult::from_u32((b >> 8) as u32).map_or("", MfResult::name);
+            let name = format!("memory failure: {name}");
+            (FAULTS, name, json!({"pfn": a, "result": result}))
+        }
         EventKind::OomKill => (
             OOM,
             format!("killed process {a}"),

@@ -73,6 +73,7 @@ impl<M: Machine + 'static> Mm<M> {
         self.machine
             .event(EventKind::Balloon, order.pages().into(), 0);
         self.free_pages(pfn, order);
+        self.block_came_back(pfn, order);
     }
 
     /// Pages in the balloon.

@@ -46,7 +46,11 @@ pub(super) fn check_free(map: &MemMap, pfn: Pfn, order: Order) -> u32 {
     if is != order.get() {
         panic!("wrong order: free of pfn {pfn} with order {order}: allocated with order {is}");
     }
-    if flags != PageFlags::ALLOCATED && flags != PageFlags::ALLOCATED | PageFlags::HEAD {
+    if flags == PageFlags::HWPOISON {
+        panic!("bad free: pfn {pfn}, order {order}: out of service, its memory is broken");
+    }
+    let known = flags - PageFlags::HWPOISON;
+    if known != PageFlags::ALLOCATED && flags != PageFlags::ALLOCATED | PageFlags::HEAD {
         panic!("bad free: pfn {pfn}, order {order}: bad page state {word:#x}");
     }
     let refcount = map.page(pfn.0).refcount.load(Relaxed);

@@ -123,6 +123,10 @@ impl<M: Machine + 'static> Mm<M> {
     fn free_slow(&self, pfn: Pfn, order: Order) {
         bad::check_free(&self.map, pfn, order);
         let word = self.uncharge(self.map.page(pfn.0));
+        if word & PageFlags::HWPOISON.bits() != 0 {
+            self.free_hwpoison(pfn);
+            return;
+        }
         if word & PageFlags::HEAD.bits() != 0 {
             clear_tails(&self.map, pfn.0, order);
             let flags = &self.map.page(pfn.0).flags;
@@ -134,6 +138,15 @@ impl<M: Machine + 'static> Mm<M> {
             self.machine
                 .event(EventKind::PageFree, pfn.0.into(), order.get().into());
         }
+    }
+
+    /// A frame whose memory is broken is given back, and is not free by that (Linux:
+    /// `free_pages_prepare`).
+    #[cold]
+    fn free_hwpoison(&self, pfn: Pfn) {
+        self.retire_page(pfn.0);
+        self.count_event(VmEvent::Pgfree, 1);
+        self.machine.event(EventKind::PageFree, pfn.0.into(), 0);
     }
 
     /// Gives a block straight back to its zone, without an event.

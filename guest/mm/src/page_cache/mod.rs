@@ -13,7 +13,7 @@
 //!   areas that map a file.
 //! * `store`: what is behind files. `dirty`, `tags`: pages that are newer. `writeback`: how they go to
 //!   the store, and reclaim. `errseq`: who hears of errors.
-//! * `validate`: everything that must hold, checked.
+//! * `poison`: pages whose frame is broken. `validate`: everything that must hold, checked.
 //!
 //! # Locks
 //!
@@ -27,6 +27,7 @@ mod errseq;
 mod mappers;
 mod node;
 mod pages;
+mod poison;
 mod read_pages;
 mod readahead;
 mod shmem;

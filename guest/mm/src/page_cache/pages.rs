@@ -127,7 +127,7 @@ impl<M: Machine + 'static> Mm<M> {
                         return Ok(other);
                     }
                     // Somebody put a page there meanwhile, and it is gone again.
-                    Some(Entry::Swap(_)) => return Err(AllocError::NoMemory),
+                    Some(Entry::Swap(_) | Entry::Hwpoison(_)) => return Err(AllocError::NoMemory),
                     None => {}
                 }
                 let missing = tree.missing(pgoff);
@@ -170,7 +170,7 @@ impl<M: Machine + 'static> Mm<M> {
                 from = index + 1;
                 let was_dirty = match entry {
                     Entry::Page(pfn) => self.clear_dirty_in(&mut tree, file, index, pfn),
-                    Entry::Swap(_) => false,
+                    Entry::Swap(_) | Entry::Hwpoison(_) => false,
                 };
                 tree.remove(index, &mut nodes);
                 (entry, was_dirty)
@@ -186,6 +186,7 @@ impl<M: Machine + 'static> Mm<M> {
                     // A slot that was corrupted leads to nothing that could be freed.
                     let _ = self.swap_free(swap);
                 }
+                Entry::Hwpoison(_) => self.free_nodes(nodes),
             }
         }
     }

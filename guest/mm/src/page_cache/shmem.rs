@@ -46,7 +46,8 @@ impl<M: Machine + 'static> Mm<M> {
     /// A page that is in memory or in swap, with a reference for the caller.
     ///
     /// # Errors
-    /// [`FileError::Io`] if the swap device cannot read it, `Memory`; the file is as before.
+    /// [`FileError::Io`] if the swap device cannot read it, `HwPoison` if it is lost, `Memory`; the file is
+    /// as before.
     #[inline]
     pub(super) fn find_or_swap_in(
         &self,
@@ -63,6 +64,7 @@ impl<M: Machine + 'static> Mm<M> {
                     return Ok(Some(pfn));
                 }
                 Some(Entry::Swap(swap)) => swap,
+                Some(Entry::Hwpoison(_)) => return Err(FileError::HwPoison),
             }
         };
         self.swap_in_shmem(file, index, swap).map(Some)

@@ -17,6 +17,8 @@ pub enum FileError {
     Memory(AllocError),
     /// The device failed.
     Io,
+    /// The memory of the page's frame broke, and no store has it (Linux: `EHWPOISON` inside the kernel).
+    HwPoison,
     /// The store is full.
     NoSpace,
     /// What the store says about itself contradicts itself.
@@ -35,7 +37,7 @@ impl FileError {
         match self {
             Self::Memory(AllocError::BadRequest) | Self::TooLarge => Errno::EFBIG,
             Self::Memory(_) => Errno::ENOMEM,
-            Self::Io => Errno::EIO,
+            Self::Io | Self::HwPoison => Errno::EIO,
             Self::NoSpace => Errno::ENOSPC,
             Self::Corrupt => Errno::EUCLEAN,
             Self::ReadOnly => Errno::EROFS,
@@ -55,6 +57,7 @@ impl fmt::Display for FileError {
         f.write_str(match self {
             Self::Memory(error) => return error.fmt(f),
             Self::Io => "I/O error",
+            Self::HwPoison => "the page was lost with its memory",
             Self::NoSpace => "no space left in the file store",
             Self::Corrupt => "the file store is corrupt",
             Self::TooLarge => "too large for the file store",

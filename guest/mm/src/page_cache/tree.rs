@@ -7,8 +7,9 @@ use core::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 use pagelab_abi::page_cache::{
-    AddressSpace, MAP_SHIFT, MAP_SIZE, MAX_PAGES, RadixTreeNode, count_of, offset_of, pack_place,
-    page_of_slot, slot_of_page, slot_of_swap, swap_of_slot,
+    AddressSpace, MAP_SHIFT, MAP_SIZE, MAX_PAGES, RadixTreeNode, count_of, hwpoison_of_slot,
+    offset_of, pack_place, page_of_slot, slot_of_hwpoison, slot_of_page, slot_of_swap,
+    swap_of_slot,
 };
 
 /// A file's tree, locked as long as this lives.
@@ -25,15 +26,20 @@ pub(super) enum Entry {
     Page(Pfn),
     /// It is in swap.
     Swap(SwapEntry),
+    /// It is lost: this was its frame.
+    Hwpoison(Pfn),
 }
 
 impl Entry {
     /// What a slot holds; none if it is empty.
     fn of(slot: u64) -> Option<Self> {
-        page(slot).map(Self::Page).or_else(|| {
-            let swap = swap_of_slot(slot)?;
-            Some(Self::Swap(SwapEntry::of_slot(swap)))
-        })
+        if let Some(pfn) = page(slot) {
+            return Some(Self::Page(pfn));
+        }
+        match swap_of_slot(slot) {
+            Some(swap) => Some(Self::Swap(SwapEntry::of_slot(swap))),
+            None => hwpoison_of_slot(slot).map(|pfn| Self::Hwpoison(Pfn(pfn))),
+        }
     }
 }
 
@@ -150,7 +156,7 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
         Entry::of(inner.slots[slot].load(Relaxed))
     }
 
-    /// The first page from this number on, in memory or in swap, with its number.
+    /// The first page from this number on, in memory, in swap or lost, with its number.
     pub(super) fn find_from(&self, index: u64) -> Option<(u64, Entry)> {
         self.first_in(self.root_over(index)?, 0, index)
     }
@@ -225,7 +231,8 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
         add(&self.space.nrpages, 1);
     }
 
-    /// Puts a swap slot where a page is, or a page where a swap slot is. The page has no tag. False if it
+    /// Puts a swap slot or the mark of a lost page where a page is, or a page where a swap slot is. The
+    /// page has no tag. False if it
     /// is not `old` that is there, and nothing happens.
     pub(super) fn exchange(&mut self, index: u64, old: Entry, new: Entry) -> bool {
         let Some((node, slot)) = self
@@ -237,6 +244,7 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
         let value = match new {
             Entry::Page(pfn) => slot_of_page(pfn.0),
             Entry::Swap(swap) => slot_of_swap(swap.slot()),
+            Entry::Hwpoison(pfn) => slot_of_hwpoison(pfn.0),
         };
         self.mm.node(node).slots[slot].store(value, Relaxed);
         self.count(old, -1);
@@ -248,6 +256,7 @@ impl<'a, M: Machine + 'static> Tree<'a, M> {
         let counter = match entry {
             Entry::Page(_) => &self.space.nrpages,
             Entry::Swap(_) => &self.space.nr_swapped,
+            Entry::Hwpoison(_) => return,
         };
         add(counter, delta);
     }

@@ -9,7 +9,7 @@ use pagelab_abi::{
     page::{PageFlags, file_of_mapping, flags_of, order_of},
     page_cache::{
         AddressSpace, AddressSpaceFlags, MAP_SHIFT, MAP_SIZE, NR_TAGS, TAG_DIRTY, TAG_ERROR,
-        count_of, offset_of, page_of_slot, swap_of_slot,
+        count_of, hwpoison_of_slot, offset_of, page_of_slot, swap_of_slot,
     },
     vmstat::NodeStat,
 };
@@ -242,6 +242,13 @@ impl<M: Machine + 'static> Mm<M> {
         if let Some(slot) = swap_of_slot(slot) {
             walk.swapped += 1;
             if self.swap_count(SwapEntry::of_slot(slot)) == 0 {
+                (walk.found)(Violation::BadSlot { file, index });
+            }
+            return;
+        }
+        if let Some(pfn) = hwpoison_of_slot(slot) {
+            let flags = self.map.word(pfn).map_or(PageFlags::empty(), flags_of);
+            if !flags.contains(PageFlags::HWPOISON) {
                 (walk.found)(Violation::BadSlot { file, index });
             }
             return;

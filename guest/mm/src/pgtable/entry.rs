@@ -8,6 +8,7 @@ use pagelab_abi::{
         PTE_ACCESSED, PTE_ADDRESS, PTE_DIRTY, PTE_LARGE, PTE_NX, PTE_PRESENT, PTE_PROTNONE,
         PTE_SPECIAL, PTE_USER, PTE_WRITE,
     },
+    swap::hwpoison_of_pte,
     vma::VmFlags,
 };
 
@@ -36,7 +37,7 @@ impl Pte {
     }
 
     /// Whether it holds a page: present, or kept from everybody. If not, and it is not empty, it
-    /// leads to swap.
+    /// leads to swap or names a broken frame.
     #[inline(always)]
     pub(crate) const fn holds_page(self) -> bool {
         self.0 & (PTE_PRESENT | PTE_PROTNONE) != 0
@@ -46,6 +47,12 @@ impl Pte {
     #[inline]
     pub(crate) const fn swap_entry(self) -> Option<SwapEntry> {
         SwapEntry::of_pte(self.0)
+    }
+
+    /// Whether it names a broken frame: the page is lost (Linux: `is_hwpoison_entry`).
+    #[inline]
+    pub(crate) const fn is_hwpoison(self) -> bool {
+        hwpoison_of_pte(self.0).is_some()
     }
 
     /// Whether stores are allowed.

@@ -63,6 +63,7 @@ pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result 
     write_kib(out, "KernelStack:", pages(NodeStat::KernelStack))?;
     let mut line = |name: &str, pages: u64| write_kib(out, name, pages * (PAGE_SIZE >> 10));
     line("PageTables:", pages(NodeStat::PageTablePages))?;
+    line("HardwareCorrupted:", mm.hwpoison_pages())?;
     line(
         "AnonHugePages:",
         pages(NodeStat::AnonThps) << PAGEBLOCK_ORDER,
@@ -70,8 +71,12 @@ pub(super) fn write<M: Machine>(mm: &Mm<M>, out: &mut dyn Write) -> fmt::Result 
     line("Balloon:", mm.balloon_pages())
 }
 
+/// Characters of a line before the unit.
+const LINE: usize = 24;
+
 fn write_kib(out: &mut dyn Write, name: &str, kib: u64) -> fmt::Result {
-    writeln!(out, "{name:<16}{kib:8} kB")
+    let width = LINE - name.len().min(LINE);
+    writeln!(out, "{name}{kib:>width$} kB")
 }
 
 /// Pages that can be had without swapping: what is free above the reserves, and half of what is in

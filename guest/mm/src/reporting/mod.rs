@@ -66,6 +66,13 @@ impl<M: Machine + 'static> Mm<M> {
     /// If a block was not isolated with this order.
     pub fn report_putback(&self, blocks: &[(Pfn, Order)], reported: bool) {
         for &(pfn, order) in blocks {
+            self.put_back_reported(pfn, order, reported);
+            self.block_came_back(pfn, order);
+        }
+    }
+
+    fn put_back_reported(&self, pfn: Pfn, order: Order, reported: bool) {
+        {
             let word = self.map.word(pfn.0).unwrap_or(0);
             assert!(
                 flags_of(word) == PageFlags::ISOLATED && order_of(word) == order.get(),

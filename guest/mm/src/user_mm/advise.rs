@@ -163,6 +163,7 @@ impl<M: Machine + 'static> UserMm<M> {
                 .map_err(|signal| match signal {
                     FaultSignal::Oom => Errno::ENOMEM,
                     FaultSignal::BusAdrErr(_) => Errno::EFAULT,
+                    FaultSignal::HwPoison(_) => Errno::EHWPOISON,
                     _ => Errno::EINVAL,
                 })
         })

@@ -68,10 +68,9 @@ impl<M: Machine + 'static> UserMm<M> {
             .for_each_node(part.start, part.end, |_, entries| {
                 for entry in entries {
                     let pte = Pte(entry.load(Relaxed));
-                    if pte.swap_entry().is_some() {
+                    if pte.swap_entry().is_some() || pte.is_hwpoison() {
                         entry.store(0, Relaxed);
-                        self.free_swap_entry(pte);
-                        freed += 1;
+                        freed += self.free_swap_entry(pte);
                     }
                 }
             });

@@ -21,6 +21,7 @@ impl FaultSignal {
     const fn of_file(error: FileError, addr: u64) -> Self {
         match error {
             FileError::Memory(_) => Self::Oom,
+            FileError::HwPoison => Self::HwPoison(addr),
             _ => Self::BusAdrErr(addr),
         }
     }
@@ -48,7 +49,12 @@ impl<M: Machine + 'static> UserMm<M> {
             return Ok(());
         }
         let found = self.cached_page(file, pgoff, area.flags);
-        let found = found.map_err(|error| FaultSignal::of_file(error, addr))?;
+        let found = found.map_err(|error| {
+            if error == FileError::HwPoison {
+                mm.count_hwpoison_reported();
+            }
+            FaultSignal::of_file(error, addr)
+        })?;
         let cached = found.ok_or(FaultSignal::BusAdrErr(addr))?;
         let result = self.map_cached(addr, area, cached, access);
         mm.put_page(cached);

@@ -144,9 +144,8 @@ impl<M: Machine + 'static> UserMm<M> {
                 continue;
             }
             if !pte.holds_page() {
-                self.share_slot(pte)?;
+                copied.swapped += self.share_slot(pte)?;
                 copy.store(pte.0, Relaxed);
-                copied.swapped += 1;
                 continue;
             }
             if !pte.is_special() {
@@ -168,13 +167,17 @@ impl<M: Machine + 'static> UserMm<M> {
         Ok(())
     }
 
-    /// One more entry leads to a slot. That too many do is a want of memory, as on Linux, where
-    /// more are counted in a page of their own.
+    /// One more entry leads to a slot, or names a broken frame: says how many pages in swap that is. That
+    /// too many lead to one slot is a want of memory, as on Linux, where more are counted in a page of
+    /// their own.
     #[cold]
-    fn share_slot(&self, pte: Pte) -> Result<(), AllocError> {
+    fn share_slot(&self, pte: Pte) -> Result<i64, AllocError> {
+        if pte.is_hwpoison() {
+            return Ok(0);
+        }
         let slot = pte.swap_entry().ok_or(AllocError::NoMemory)?;
         let shared = self.mm.swap_duplicate(slot);
-        shared.map_err(|_| AllocError::NoMemory)
+        shared.map(|()| 1).map_err(|_| AllocError::NoMemory)
     }
 }
 

@@ -3,7 +3,12 @@
 use super::UserMm;
 use crate::{machine::Machine, pgtable::Pte, swap::SwapEntry};
 use core::sync::atomic::Ordering::Relaxed;
-use pagelab_abi::{PAGE_SHIFT, page::MAPPING_ANON, pte::PTE_PRESENT, pte::USER_END};
+use pagelab_abi::{
+    PAGE_SHIFT,
+    page::MAPPING_ANON,
+    pte::{PTE_PRESENT, USER_END},
+    swap::{SWP_HWPOISON, hwpoison_of_pte},
+};
 
 /// The page is mapped once.
 const EXCLUSIVE: u64 = 1 << 56;
@@ -13,6 +18,10 @@ const FILE: u64 = 1 << 61;
 const SWAP: u64 = 1 << 62;
 /// It is there: frame in bits 0 to 54.
 const PRESENT: u64 = 1 << 63;
+
+/// Device number of a page that is lost with its frame (Linux: the type of `SWP_HWPOISON`), whose slot is
+/// the frame.
+const HWPOISON_DEVICE: u64 = SWP_HWPOISON;
 
 /// First bit of the slot.
 const SLOT_SHIFT: u32 = 5;
@@ -29,6 +38,9 @@ impl<M: Machine + 'static> UserMm<M> {
         }
         if let Some(entry) = SwapEntry::of_pte(pte.0) {
             return entry.slot() << SLOT_SHIFT | SWAP;
+        }
+        if let Some(pfn) = hwpoison_of_pte(pte.0) {
+            return pfn << SLOT_SHIFT | HWPOISON_DEVICE | SWAP;
         }
         self.present_word(pte)
     }

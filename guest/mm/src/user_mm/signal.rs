@@ -54,6 +54,8 @@ pub enum FaultSignal {
     AccErr(u64),
     /// SIGBUS with BUS_ADRERR: behind the end of the file.
     BusAdrErr(u64),
+    /// SIGBUS with BUS_MCEERR_AR: the page was lost with its memory.
+    HwPoison(u64),
     /// No memory: the OOM killer's case.
     Oom,
 }
@@ -63,16 +65,17 @@ impl FaultSignal {
     pub const fn signo(self) -> u32 {
         match self {
             Self::MapErr(_) | Self::AccErr(_) => 11,
-            Self::BusAdrErr(_) => 7,
+            Self::BusAdrErr(_) | Self::HwPoison(_) => 7,
             Self::Oom => 9,
         }
     }
 
-    /// `si_code`: SEGV_MAPERR, SEGV_ACCERR or BUS_ADRERR; SI_KERNEL for want of memory.
+    /// `si_code`: SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR or BUS_MCEERR_AR; SI_KERNEL for want of memory.
     pub const fn code(self) -> i32 {
         match self {
             Self::MapErr(_) => 1,
             Self::AccErr(_) | Self::BusAdrErr(_) => 2,
+            Self::HwPoison(_) => 4,
             Self::Oom => 0x80,
         }
     }
@@ -80,7 +83,7 @@ impl FaultSignal {
     /// `si_addr`: the address of the access.
     pub const fn address(self) -> u64 {
         match self {
-            Self::MapErr(at) | Self::AccErr(at) | Self::BusAdrErr(at) => at,
+            Self::MapErr(at) | Self::AccErr(at) | Self::BusAdrErr(at) | Self::HwPoison(at) => at,
             Self::Oom => 0,
         }
     }

@@ -104,7 +104,7 @@ impl<M: Machine + 'static> UserMm<M> {
     }
 
     fn add_amounts(&self, amounts: &mut Amounts, pte: Pte) {
-        if pte.is_none() || pte.is_special() {
+        if pte.is_none() || pte.is_special() || pte.is_hwpoison() {
             return;
         }
         if let Some(slot) = SwapEntry::of_pte(pte.0) {

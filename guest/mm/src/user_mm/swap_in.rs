@@ -24,7 +24,7 @@ impl<M: Machine + 'static> UserMm<M> {
         access: Access,
     ) -> Result<(), FaultSignal> {
         let page = addr & !(PAGE_SIZE - 1);
-        let slot = pte.swap_entry().ok_or(FaultSignal::BusAdrErr(addr))?;
+        let slot = pte.swap_entry().ok_or_else(|| self.no_slot(pte, addr))?;
         let pfn = self
             .swapped_page(slot)
             .map_err(|error| self.swap_signal(error, addr))?;
@@ -42,8 +42,7 @@ impl<M: Machine + 'static> UserMm<M> {
         let new = Pte::new(pfn, area.flags).read_only();
         entry.store(new.0, Relaxed);
         self.add_rss(RssStat::Anon, 1);
-        self.add_rss(RssStat::Swap, -1);
-        self.free_swap_entry(pte);
+        self.add_rss(RssStat::Swap, -self.free_swap_entry(pte));
         if access == Access::Write {
             self.write_protect_fault(addr, area, new)
         } else {
@@ -79,12 +78,25 @@ impl<M: Machine + 'static> UserMm<M> {
         }
     }
 
-    /// An entry that led to swap no longer does.
-    pub(super) fn free_swap_entry(&self, pte: Pte) {
+    /// What the program gets for an entry that leads to no slot.
+    #[cold]
+    fn no_slot(&self, pte: Pte, addr: u64) -> FaultSignal {
+        if pte.is_hwpoison() {
+            self.mm.count_hwpoison_reported();
+            return FaultSignal::HwPoison(addr);
+        }
+        // The page table is corrupt, which no program can bring about.
+        FaultSignal::BusAdrErr(addr)
+    }
+
+    /// An entry that led to swap no longer does. Says how many pages in swap there are less by that: none
+    /// if it named a broken frame.
+    pub(super) fn free_swap_entry(&self, pte: Pte) -> i64 {
         if let Some(slot) = pte.swap_entry() {
             // One that was corrupted leads to nothing that could be freed.
             let _ = self.mm.swap_free(slot);
         }
+        i64::from(!pte.is_hwpoison())
     }
 
     /// Reads in what of a range is in swap, into the swap cache, where accesses find it. What does

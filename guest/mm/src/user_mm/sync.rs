@@ -110,7 +110,8 @@ impl<M: Machine + 'static> UserMm<M> {
     fn is_in_core(&self, area: &Area, page: u64) -> bool {
         let pte = self.tables().get(page);
         if !pte.is_none() {
-            return pte.holds_page() || self.is_swap_cached(pte);
+            // As on Linux, which counts what is no swap entry as there.
+            return pte.holds_page() || pte.is_hwpoison() || self.is_swap_cached(pte);
         }
         let (Some(file), Backing::File { pgoff, .. }) = (file_of(area), area.backing) else {
             return false;

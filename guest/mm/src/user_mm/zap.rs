@@ -35,8 +35,7 @@ impl<M: Machine + 'static> UserMm<M> {
                     }
                     entry.store(0, Relaxed);
                     if !pte.holds_page() {
-                        self.free_swap_entry(pte);
-                        swapped -= 1;
+                        swapped -= self.free_swap_entry(pte);
                         continue;
                     }
                     let address = address + ((page as u64) << PAGE_SHIFT);

@@ -122,6 +122,8 @@ pub struct Census {
     pub balloon: u64,
     /// Free, and being reported.
     pub isolated: u64,
+    /// Out of service.
+    pub hwpoison: u64,
 }
 
 impl<M: Machine + 'static> Mm<M> {
@@ -160,6 +162,10 @@ impl<M: Machine + 'static> Mm<M> {
                 | PageFlags::OFFLINE
                 | PageFlags::ISOLATED
                 | PageFlags::RESERVED);
+        let states = match flags_of(word) {
+            PageFlags::HWPOISON => PageFlags::HWPOISON,
+            _ => states,
+        };
         let known = self
             .zones()
             .get(zone_of(word) as usize)
@@ -192,6 +198,7 @@ impl<M: Machine + 'static> Mm<M> {
             PageFlags::ALLOCATED => &mut census.allocated,
             PageFlags::OFFLINE => &mut census.balloon,
             PageFlags::ISOLATED => &mut census.isolated,
+            PageFlags::HWPOISON => &mut census.hwpoison,
             _ => return end,
         };
         *slot += u64::from(pages);
@@ -335,7 +342,12 @@ impl<M: Machine + 'static> Mm<M> {
 
 /// Nothing that was given to the zone is missing.
 fn validate_sums(index: usize, zone: &Zone, census: &Census, found: &mut dyn FnMut(Violation)) {
-    let sum = census.free + census.pcp + census.allocated + census.balloon + census.isolated;
+    let sum = census.free
+        + census.pcp
+        + census.allocated
+        + census.balloon
+        + census.isolated
+        + census.hwpoison;
     check(
         "managed pages",
         index,
@@ -355,6 +367,13 @@ fn validate_sums(index: usize, zone: &Zone, census: &Census, found: &mut dyn FnM
         index,
         zone.isolated_pages.load(Relaxed),
         census.isolated,
+        found,
+    );
+    check(
+        "broken frames",
+        index,
+        zone.hwpoison_pages.load(Relaxed),
+        census.hwpoison,
         found,
     );
 }

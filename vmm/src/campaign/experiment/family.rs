@@ -2,7 +2,7 @@
 
 use super::{Numbers, error::Wrong, file::FaultTable};
 use crate::{
-    fault::{BitflipSpec, FaultKind, FaultSpec},
+    fault::{BitflipSpec, FaultKind, FaultSpec, HOST_FAULTS, HostFault},
     nearest::nearest,
     pressure::PressureProfile,
     size::ByteSize,
@@ -22,6 +22,9 @@ pub enum FaultFamily {
     Whole(Box<FaultSpec>),
     /// Each of these bits at each of these events.
     Flips(FlipFamily),
+    /// The host does something to the machine itself: each of these things that it is chosen from, or, if
+    /// there is nothing to choose, one fault point.
+    Host(HostFault, Option<Numbers>),
     /// One fault point: balloon pressure over the run.
     Pressure(PressureProfile),
 }
@@ -47,10 +50,16 @@ pub(super) fn family(table: &FaultTable, memory: ByteSize) -> Result<FaultFamily
     match kind {
         PRESSURE => pressure(table, memory),
         BITFLIP => flips(table),
+        _ if HOST_FAULTS.contains(&kind) => host(table),
         _ if FaultKind::ALL.iter().any(|known| known.name() == kind) => failures(table),
         _ => {
             let kinds = FaultKind::ALL.map(FaultKind::name);
-            let known = || kinds.into_iter().chain([BITFLIP, PRESSURE]);
+            let known = || {
+                kinds
+                    .into_iter()
+                    .chain([BITFLIP, PRESSURE])
+                    .chain(HOST_FAULTS)
+            };
             let hint = nearest(kind, known())
                 .map(|name| format!(", did you mean '{name}'?"))
                 .unwrap_or_default();
@@ -148,6 +157,21 @@ fn flips(table: &FaultTable) -> Result<FaultFamily, Wrong> {
         return Err(Wrong::new(span, message));
     }
     Ok(FaultFamily::Flips(FlipFamily { spec, bits, events }))
+}
+
+fn host(table: &FaultTable) -> Result<FaultFamily, Wrong> {
+    use crate::fault::FaultError::Missing;
+    let parse = |text: &str| text.parse::<HostFault>();
+    let is_whole = |error: &_| matches!(error, Missing { .. });
+    let Some((nth, span)) = numbers(table, "nth")? else {
+        let fault = words(table, &[], "", parse, is_whole)?;
+        return Ok(FaultFamily::Host(fault, None));
+    };
+    if nth.ends().0 == 0 {
+        return Err(Wrong::new(span, "nth counts from 1; write \"1..\" for all"));
+    }
+    let fault = words(table, &["nth"], ",nth=1", parse, is_whole)?;
+    Ok(FaultFamily::Host(fault, Some(nth)))
 }
 
 fn pressure(table: &FaultTable, memory: ByteSize) -> Result<FaultFamily, Wrong> {

@@ -156,7 +156,7 @@ macro_rules! fault_table {
         #[derive(Debug, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub(super) struct FaultTable {
-            /// fail_page_alloc, failslab, swap_io, file_io, bitflip or pressure.
+            /// fail_page_alloc, failslab, swap_io, file_io, bitflip, machine_check or pressure.
             #[schemars(with = "String")]
             pub(super) kind: Spanned<String>,
             $(
@@ -179,7 +179,7 @@ macro_rules! fault_table {
 }
 
 fault_table! {
-    /// Which candidates fail, one in each experiment, counted from 1.
+    /// Which candidates fail, or which frames break, one in each experiment, counted from 1.
     nth = "nth",
     /// Percent of the candidates.
     probability = "probability",
@@ -209,12 +209,16 @@ fault_table! {
     at = "at",
     /// Of a bit flip: page, zone, vma, pte or user.
     structure = "struct",
-    /// Of a bit flip: a frame's number.
+    /// Of a bit flip or a machine check: a frame's number.
     pfn = "pfn",
     /// Of a bit flip: a zone's name.
     zone = "zone",
     /// Of a bit flip: an address of the process.
     va = "va",
+    /// Of a machine check: an address of the process.
+    gva = "gva",
+    /// Of a machine check with nth: user, anon, file, free, slab or kernel.
+    of = "of",
     /// Of a bit flip: a field's name.
     field = "field",
     /// Bits that are turned over, one in each experiment.

@@ -1,7 +1,7 @@
 //! What is done to the guest in one experiment, as the run takes it.
 
 use crate::{
-    fault::{BitflipSpec, FaultSpec},
+    fault::{BitflipSpec, FaultSpec, HostFault},
     pressure::PressureProfile,
     scenario::RunConfig,
 };
@@ -13,6 +13,8 @@ pub enum Armed {
     Failure(Box<FaultSpec>),
     /// A bit is turned over.
     Flip(BitflipSpec),
+    /// The host does something to the machine itself.
+    Host(HostFault),
     /// The balloon takes memory.
     Pressure(PressureProfile),
 }
@@ -27,6 +29,7 @@ impl Armed {
         match self {
             Self::Failure(spec) => ["--fault".to_owned(), spec.to_string()],
             Self::Flip(spec) => ["--fault".to_owned(), spec.to_string()],
+            Self::Host(fault) => ["--fault".to_owned(), fault.to_string()],
             Self::Pressure(profile) => ["--pressure".to_owned(), profile.text().to_owned()],
         }
     }
@@ -36,6 +39,7 @@ impl Armed {
         match self {
             Self::Failure(spec) => config.faults.push((**spec).clone()),
             Self::Flip(spec) => config.bitflips.push(*spec),
+            Self::Host(fault) => config.host_faults.push(fault.clone()),
             Self::Pressure(profile) => config.pressure = Some(profile.clone()),
         }
     }
@@ -45,7 +49,8 @@ impl Armed {
         match self {
             Self::Failure(spec) => Some(spec.held().to_string()),
             Self::Flip(BitflipSpec { event: Some(_), .. }) => None,
-            Self::Flip(_) | Self::Pressure(_) => Some(self.options()[1].clone()),
+            Self::Host(fault) if fault.at().is_some() => None,
+            Self::Flip(_) | Self::Host(_) | Self::Pressure(_) => Some(self.options()[1].clone()),
         }
     }
 

@@ -6,10 +6,10 @@ use crate::{
         experiment::{Experiment, FaultFamily, FlipFamily},
         record::FaultPoint,
     },
-    fault::{BitflipSpec, FaultSpec},
+    fault::{BitflipSpec, FaultSpec, HostFault},
     machine::Kernel,
     report::Report,
-    scenario::{self, Candidate, Observed, RunError},
+    scenario::{self, Candidate, Observed, RunConfig, RunError},
 };
 use std::collections::BTreeMap;
 
@@ -91,6 +91,21 @@ pub fn enumerate(experiment: &Experiment, golden: &Report) -> Result<Vec<SpacePo
                     point
                 }));
             }
+            FaultFamily::Host(fault, None) => {
+                let armed = Armed::Host(fault.clone());
+                let mut point = alone(family, armed, fault.name(), &mut classes, 0);
+                point.point.event = fault.at();
+                points.push(point);
+            }
+            FaultFamily::Host(fault, Some(nth)) => {
+                let candidates = candidates_of(experiment, fault)?;
+                for number in nth.within(1..=candidates) {
+                    let armed = Armed::Host(fault.clone().with_nth(number));
+                    let mut point = alone(family, armed, fault.name(), &mut classes, number);
+                    point.point.event = fault.at();
+                    points.push(point);
+                }
+            }
             FaultFamily::Pressure(profile) => {
                 let armed = Armed::Pressure(profile.clone());
                 points.push(alone(family, armed, "pressure", &mut classes, 0));
@@ -98,6 +113,18 @@ pub fn enumerate(experiment: &Experiment, golden: &Report) -> Result<Vec<SpacePo
         }
     }
     Ok(points)
+}
+
+/// How many things there are to choose from where a fault strikes: a run in which it strikes none of them
+/// tells.
+fn candidates_of(experiment: &Experiment, fault: &HostFault) -> Result<u64, RunError> {
+    let config = RunConfig {
+        host_faults: vec![fault.clone().with_nth(u64::MAX)],
+        ..experiment.config.clone()
+    };
+    let report = scenario::run(&config)?;
+    let act = report.faults.host_acts.first();
+    Ok(act.and_then(|act| act.candidates).unwrap_or(0))
 }
 
 fn of_candidate(

@@ -95,7 +95,7 @@ pub struct AuditFailure {
 pub struct Counts {
     /// Events.
     pub events: u64,
-    /// Failures that were injected, and bits that were turned over.
+    /// Failures that were injected, bits that were turned over, and what was done to the machine itself.
     pub injected: u64,
     /// Injected failures that reached the workload as an error.
     pub reported: u64,

@@ -1,11 +1,11 @@
 //! Every frame is accounted for.
 
 use super::{Audit, Findings, Guest, Skip};
-use crate::inspect::decode::BlockState::{Allocated, Free, Isolated, Offline, Pcp};
+use crate::inspect::decode::BlockState::{Allocated, Free, Hwpoison, Isolated, Offline, Pcp};
 
 pub(super) const AUDIT: Audit = Audit {
     name: "frames-accounted",
-    checks: "free + per-CPU + allocated + slab + balloon + reserved = present in every zone",
+    checks: "free + per-CPU + allocated + slab + balloon + broken + reserved = present in every zone",
     run,
 };
 
@@ -34,13 +34,14 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
         findings.require(census.managed() == zone.managed, || {
             format!(
                 "zone {name}: {} free + {} per-CPU + {} allocated + {} slab + {} balloon + \
-                 {} isolated = {}, but managed is {}",
+                 {} isolated + {} broken = {}, but managed is {}",
                 census.frames(Free),
                 census.frames(Pcp),
                 census.frames(Allocated) - census.slab,
                 census.slab,
                 census.frames(Offline),
                 census.frames(Isolated),
+                census.frames(Hwpoison),
                 census.managed(),
                 zone.managed
             )
@@ -48,6 +49,7 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
         for (what, counted, found) in [
             ("balloon", zone.balloon, census.frames(Offline)),
             ("isolated", zone.isolated, census.frames(Isolated)),
+            ("broken", zone.hwpoison, census.frames(Hwpoison)),
         ] {
             findings.require(counted == found, || {
                 format!("zone {name}: counts {counted} {what} frames, but there are {found}")

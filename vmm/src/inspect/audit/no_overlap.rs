@@ -10,7 +10,7 @@ use crate::inspect::decode::{Block, BlockState, FrameSet, Frames, Snapshot, pcp_
 pub(super) const AUDIT: Audit = Audit {
     name: "no-overlap",
     checks: "every frame of RAM is in exactly one place: a free list, a per-CPU list, a slab, an \
-             allocation, the balloon, or reserved",
+             allocation, the balloon, reserved, or out of service",
     run,
 };
 
@@ -23,17 +23,19 @@ enum Place {
     Allocation,
     Balloon,
     Isolated,
+    Hwpoison,
     Reserved,
 }
 
 impl Place {
-    const ALL: [(Self, &'static str); 7] = [
+    const ALL: [(Self, &'static str); 8] = [
         (Self::FreeList, "a free list"),
         (Self::Pcp, "a per-CPU list"),
         (Self::Slab, "a slab"),
         (Self::Allocation, "an allocation"),
         (Self::Balloon, "the balloon"),
         (Self::Isolated, "the reported blocks"),
+        (Self::Hwpoison, "the broken frames"),
         (Self::Reserved, "reserved memory"),
     ];
 
@@ -154,6 +156,7 @@ fn claim_held(snapshot: &Snapshot<'_>, claims: &mut Claims<'_>) {
                 BlockState::Allocated => Place::Allocation,
                 BlockState::Offline => Place::Balloon,
                 BlockState::Isolated => Place::Isolated,
+                BlockState::Hwpoison => Place::Hwpoison,
                 BlockState::Free | BlockState::Pcp | BlockState::Reserved => continue,
             };
             claims.claim(place, block.pfn, block.pages());

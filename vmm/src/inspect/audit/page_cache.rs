@@ -78,6 +78,15 @@ fn check_pages(guest: &Guest<'_>, users: &Users, file: &File, findings: &mut Fin
             )
         });
     }
+    for &(index, pfn) in &file.cached.lost {
+        let flags = guest.snapshot.mem_map.flags(pfn);
+        let broken = flags.is_some_and(|flags| flags.contains(PageFlags::HWPOISON));
+        findings.require(broken && file.file.a_ops == 0, || {
+            format!(
+                "file {ino} says that page {index:#x} was lost with frame {pfn:#x}, which is not so"
+            )
+        });
+    }
     for &(index, pfn) in &file.cached.pages {
         findings.require(index < end, || {
             format!(

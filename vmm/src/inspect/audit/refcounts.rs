@@ -18,6 +18,7 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
                 BlockState::Pcp => (refcount == 0, "on a per-CPU list"),
                 BlockState::Isolated => (refcount == 0, "free and being reported"),
                 BlockState::Allocated => (refcount >= 1, "allocated"),
+                BlockState::Hwpoison => (refcount == 0, "out of service"),
                 BlockState::Offline => (refcount >= 1, "in the balloon"),
                 BlockState::Reserved => continue,
             };

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
-use pagelab_abi::swap::{MAX_SWAPFILES, swap_of_pte};
+use pagelab_abi::{
+    page::PageFlags,
+    swap::{MAX_SWAPFILES, swap_of_pte},
+};
 
 use super::{Audit, Findings, Guest, Skip};
 use crate::inspect::{decode::Swap, users::Users};
@@ -11,7 +14,7 @@ use crate::inspect::{decode::Swap, users::Users};
 pub(super) const AUDIT: Audit = Audit {
     name: "swap-entries",
     checks: "every page-table entry, and place in a file of shared memory, that leads to swap leads to a \
-             slot, and each slot counts as many as there are",
+             slot, and each slot counts as many as there are; one that names a broken frame names one that is",
     run,
 };
 
@@ -25,7 +28,8 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
         .snapshot
         .swap()
         .map_err(|error| Skip(error.to_string()))?;
-    let entries = count_entries(users, swap.as_ref(), findings);
+    let flags_of = |pfn| guest.snapshot.mem_map.flags(pfn);
+    let entries = count_entries(users, swap.as_ref(), flags_of, findings);
     let Some(swap) = swap else { return Ok(()) };
     let held = guest.snapshot.root.swap_io.held.load(Relaxed);
     for cluster in &swap.clusters {
@@ -62,12 +66,26 @@ fn run(guest: &Guest<'_>, findings: &mut Findings) -> Result<(), Skip> {
 fn count_entries(
     users: &Users,
     swap: Option<&Swap<'_>>,
+    flags_of: impl Fn(u32) -> Option<PageFlags>,
     findings: &mut Findings,
 ) -> BTreeMap<u64, u64> {
     let slots = swap.map_or(0, |swap| swap.pages);
     let mut entries = BTreeMap::new();
     for space in &users.spaces {
         for page in space.pages.pages.iter().filter(|page| !page.holds_page()) {
+            if let Some(pfn) = page.hwpoison() {
+                let flags = u32::try_from(pfn).ok().and_then(&flags_of);
+                let broken = flags.is_some_and(|flags| flags.contains(PageFlags::HWPOISON));
+                findings.require(broken, || {
+                    format!(
+                        "{}: the entry {:#x} at {:#x} says that frame {pfn:#x} is broken, which is not so",
+                        space.name,
+                        page.value(),
+                        page.va()
+                    )
+                });
+                continue;
+            }
             let Some((kind, slot)) = swap_of_pte(page.value()) else {
                 continue;
             };

@@ -19,18 +19,21 @@ pub enum BlockState {
     Offline,
     /// Being reported to the host.
     Isolated,
+    /// Out of service: its memory is broken.
+    Hwpoison,
     /// Never given to the page allocator.
     Reserved,
 }
 
 impl BlockState {
     /// All states, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Free,
         Self::Pcp,
         Self::Allocated,
         Self::Offline,
         Self::Isolated,
+        Self::Hwpoison,
         Self::Reserved,
     ];
 
@@ -49,12 +52,17 @@ impl BlockState {
             Self::Allocated => "allocated",
             Self::Offline => "balloon",
             Self::Isolated => "isolated",
+            Self::Hwpoison => "hwpoison",
             Self::Reserved => "reserved",
         }
     }
 
-    /// The state of a head with these flags: exactly one of them has to be set.
+    /// The state of a head with these flags: exactly one of those that are states has to be set, or
+    /// `HWPOISON` alone.
     pub fn of(flags: PageFlags) -> Option<Self> {
+        if flags == PageFlags::HWPOISON {
+            return Some(Self::Hwpoison);
+        }
         let state = flags & Self::FLAGS;
         Some(match state {
             PageFlags::BUDDY => Self::Free,

@@ -6,7 +6,7 @@ use pagelab_abi::swap::MAX_SLOTS;
 
 use pagelab_abi::page_cache::{
     ADDRESS_SPACE_MAGIC, AddressSpace, AddressSpaceFlags, MAP_SHIFT, MAP_SIZE, MAX_HEIGHT, NR_TAGS,
-    RadixTreeNode, count_of, offset_of, page_of_slot, swap_of_slot,
+    RadixTreeNode, count_of, hwpoison_of_slot, offset_of, page_of_slot, swap_of_slot,
 };
 
 use super::{DecodeError, Snapshot, linked::Linked};
@@ -49,6 +49,8 @@ pub struct CachedPages {
     pub pages: Vec<(u64, u32)>,
     /// Number in the file and slot of the swap device of each page that is in swap, ascending by number.
     pub swapped: Vec<(u64, u64)>,
+    /// Number in the file and broken frame of each page that is lost, ascending by number.
+    pub lost: Vec<(u64, u32)>,
     /// Numbers of the pages that have a tag.
     pub tagged: [BTreeSet<u64>; NR_TAGS],
     /// Nodes of the tree.
@@ -152,6 +154,7 @@ impl Snapshot<'_> {
             // A tree that shares or repeats its nodes has more of them than frames.
             if found.pages.len() + found.nodes as usize > limit
                 || found.swapped.len() as u64 > MAX_SLOTS
+                || found.lost.len() > limit
             {
                 found.faults.push("the tree does not end".to_owned());
                 return None;
@@ -162,9 +165,12 @@ impl Snapshot<'_> {
                     match (page_of_slot(value), swap_of_slot(value)) {
                         (Some(pfn), _) => found.pages.push((index, pfn)),
                         (None, Some(slot)) => found.swapped.push((index, slot)),
-                        (None, None) => found
-                            .faults
-                            .push(format!("slot {index:#x} holds {value:#x}")),
+                        (None, None) => match hwpoison_of_slot(value) {
+                            Some(pfn) => found.lost.push((index, pfn)),
+                            None => found
+                                .faults
+                                .push(format!("slot {index:#x} holds {value:#x}")),
+                        },
                     }
                     for (pages, _) in found.tagged.iter_mut().zip(tagged).filter(|it| it.1) {
                         pages.insert(index);

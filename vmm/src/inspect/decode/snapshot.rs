@@ -163,6 +163,11 @@ impl<'m> Snapshot<'m> {
         self.zones.iter().map(|zone| zone.free).sum()
     }
 
+    /// Frames out of service because their memory is broken, over all zones.
+    pub fn hwpoison_pages(&self) -> u64 {
+        self.zones.iter().map(|zone| zone.hwpoison).sum()
+    }
+
     /// Frames in the balloon, over all zones.
     pub fn balloon_pages(&self) -> u64 {
         self.zones.iter().map(|zone| zone.balloon).sum()

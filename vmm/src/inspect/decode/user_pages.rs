@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use pagelab_abi::{
     PAGE_SHIFT,
     pte::{PTE_PROTNONE, PTE_SPECIAL},
-    swap::swap_of_pte,
+    swap::{SWP_HWPOISON, hwpoison_of_pte, swap_of_pte},
 };
 
 use super::{Snapshot, UserMm};
@@ -89,7 +89,12 @@ impl UserPage {
     /// Number of the device and of the slot that it leads to, if the page is in swap. The numbers are
     /// unchecked.
     pub fn swap_slot(&self) -> Option<(u64, u64)> {
-        swap_of_pte(self.value())
+        swap_of_pte(self.value()).filter(|(kind, _)| *kind != SWP_HWPOISON)
+    }
+
+    /// The broken frame that it names, if the page is lost.
+    pub fn hwpoison(&self) -> Option<u64> {
+        hwpoison_of_pte(self.value())
     }
 
     /// Whether the frame has no reference from it: the page of zeros.

@@ -33,6 +33,8 @@ pub struct Zone {
     pub balloon: u64,
     /// Free frames that are being reported to the host.
     pub isolated: u64,
+    /// Frames out of service because their memory is broken.
+    pub hwpoison: u64,
     /// Frames in pageblocks of type HighAtomic.
     pub highatomic: u64,
     /// Watermarks: min, low, high, promo.
@@ -120,6 +122,7 @@ impl Zone {
             free: zone.free_pages.load(Relaxed).into(),
             balloon: zone.balloon_pages.load(Relaxed).into(),
             isolated: zone.isolated_pages.load(Relaxed).into(),
+            hwpoison: zone.hwpoison_pages.load(Relaxed).into(),
             highatomic: zone.highatomic_pages.load(Relaxed).into(),
             watermark: zone.watermark.each_ref().map(|w| w.load(Relaxed).into()),
             lowmem_reserve: zone

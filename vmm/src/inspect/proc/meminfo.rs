@@ -10,6 +10,9 @@ use pagelab_abi::{
 
 use crate::inspect::decode::{Snapshot, Zone};
 
+/// Characters of a line before the unit.
+const LINE: usize = 24;
+
 pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
     let reclaimable = snapshot.vmstat.node(NodeStat::SlabReclaimable);
     let unreclaimable = snapshot.vmstat.node(NodeStat::SlabUnreclaimable);
@@ -73,6 +76,7 @@ pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
             "PageTables:",
             pages(snapshot.vmstat.node(NodeStat::PageTablePages)),
         ),
+        ("HardwareCorrupted:", pages(snapshot.hwpoison_pages())),
         (
             "AnonHugePages:",
             pages(
@@ -86,7 +90,7 @@ pub(super) fn text(snapshot: &Snapshot<'_>) -> String {
     ]);
     lines
         .into_iter()
-        .map(|(name, kib)| format!("{name:<16}{kib:>8} kB\n"))
+        .map(|(name, kib)| format!("{name}{kib:>width$} kB\n", width = LINE - name.len()))
         .collect()
 }
 

@@ -180,6 +180,11 @@ impl Vcpu {
         }
     }
 
+    /// A model-specific register, if it can be read.
+    pub(in crate::machine) fn msr(&self, number: u32) -> Result<Option<u64>, HostError> {
+        Ok(self.msrs(&[number])?.first().map(|(_, value)| *value))
+    }
+
     /// The registers of `numbers` that can be read.
     fn msrs(&self, numbers: &[u32]) -> Result<Vec<(u32, u64)>, HostError> {
         let step = "read the model-specific registers";

@@ -83,6 +83,7 @@ impl Run<'_, '_> {
             }
             Action::Arm(spec) => Mark::Fault(spec.to_string()),
             Action::Flip(spec) => Mark::Fault(spec.to_string()),
+            Action::Host(fault) => Mark::Fault(fault.to_string()),
             Action::Observe(_)
             | Action::Audit
             | Action::Limit

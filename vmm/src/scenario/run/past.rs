@@ -95,6 +95,13 @@ impl Run<'_, '_> {
             }
             self.agenda.add(event, Action::Flip(flip));
         }
+        for fault in &self.config.host_faults {
+            match fault.at() {
+                Some(event) if event < now => return Ok(None),
+                Some(event) => self.agenda.add(event, Action::Host(fault.clone())),
+                None => {}
+            }
+        }
         let faults = &self.config.faults;
         if !(self.actions).release(self.machine, &mut self.agenda, faults)? {
             return Ok(None);

@@ -26,6 +26,10 @@ impl Run<'_, '_> {
             let event = spec.event.unwrap_or(now);
             self.agenda.add(event, Action::Flip(*spec));
         }
+        for fault in &self.config.host_faults {
+            let event = fault.at().unwrap_or(now);
+            self.agenda.add(event, Action::Host(fault.clone()));
+        }
         if let Some(profile) = &self.config.pressure
             && !plan::has_pressure_phase(&self.config.workload)
         {

@@ -11,7 +11,9 @@ use crate::{Mm, Pfn, machine::Machine, pgtable::Pte, swap::SwapEntry};
 use core::{ops::ControlFlow, sync::atomic::Ordering::Relaxed};
 use pagelab_abi::{
     mm_struct::RssStat,
+    page::is_anon,
     pte::{PTE_ACCESSED, PTE_DIRTY},
+    swap::hwpoison_pte,
     vma::VmFlags,
 };
 
@@ -119,6 +121,24 @@ impl<M: Machine + 'static> Mm<M> {
             ControlFlow::Continue(())
         });
         self.map.page(pfn.0).mapcount.load(Relaxed) == 0
+    }
+
+    /// Lets every entry of a page name its frame, which is broken, instead of mapping it (Linux:
+    /// `try_to_unmap` with `TTU_HWPOISON`). Says how many there were.
+    pub(crate) fn unmap_hwpoison(&self, pfn: Pfn) -> u32 {
+        let mut entries = 0;
+        let anon = is_anon(self.map.page(pfn.0).mapping.load(Relaxed));
+        self.rmap_walk(pfn, &mut |mapping| {
+            self.replace_entry(mapping, hwpoison_pte(pfn.0), pfn);
+            let kind = match anon {
+                true => RssStat::Anon,
+                false => self.file_rss(&mapping.area),
+            };
+            mapping.user.add_rss(kind, -1);
+            entries += 1;
+            ControlFlow::Continue(())
+        });
+        entries
     }
 
     /// Puts something else into an entry that holds a page, and gives its reference back. The caller

@@ -13,6 +13,7 @@ mod heap;
 mod large_files;
 mod limits;
 mod maps;
+mod memory_failure;
 mod model;
 mod oracle;
 mod read_around;

@@ -16,6 +16,7 @@ use pagelab_abi::{
     pte::{
         PTE_ADDRESS, PTE_LARGE, PTE_NX, PTE_PRESENT, PTE_PROTNONE, PTE_SPECIAL, PTE_USER, PTE_WRITE,
     },
+    swap::hwpoison_of_pte,
     vma::VmFlags,
     vmstat::NodeStat,
 };
@@ -79,6 +80,12 @@ fn walk_node(
 /// Checks an entry against its area.
 fn check_entry(mm: &Mm<TestMachine>, area: &Area, address: u64, entry: u64) {
     let what = || std::format!("{address:#x}: entry {entry:#x} in {area:x?}");
+    if let Some(pfn) = hwpoison_of_pte(entry) {
+        let page = mm.page(Pfn(pfn as u32)).unwrap();
+        let flags = flags_of(page.flags.load(Relaxed));
+        assert!(flags.contains(PageFlags::HWPOISON), "{}", what());
+        return;
+    }
     if SwapEntry::of_pte(entry).is_some() {
         assert!(!area.flags.contains(VmFlags::SHARED), "{}", what());
         return;
@@ -146,6 +153,7 @@ pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestM
             if let Some(slot) = SwapEntry::of_pte(entry) {
                 *slots.entry(slot).or_default() += 1;
                 swapped += 1;
+            } else if hwpoison_of_pte(entry).is_some() {
             } else if entry & PTE_SPECIAL == 0 {
                 let pfn = ((entry & PTE_ADDRESS) >> 12) as u32;
                 *maps.entry(pfn).or_default() += 1;
@@ -179,6 +187,10 @@ pub(super) fn check(mm: &'static Mm<TestMachine>, users: &mut [&mut UserMm<TestM
         let page = mm.page(Pfn(pfn)).unwrap();
         let flags = flags_of(page.flags.load(Relaxed));
         assert!(flags.contains(PageFlags::ALLOCATED), "{pfn:#x}: {flags:?}");
+        assert!(
+            !flags.contains(PageFlags::HWPOISON),
+            "{pfn:#x}: broken, and mapped"
+        );
         assert_eq!(
             page.mapcount.load(Relaxed),
             count as i32,

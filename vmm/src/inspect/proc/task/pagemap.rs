@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pagelab_abi::PAGE_SIZE;
+use pagelab_abi::{PAGE_SIZE, swap::SWP_HWPOISON};
 
 use super::Processes;
 use crate::inspect::{decode::UserPage, users::Space};
@@ -24,6 +24,11 @@ impl Processes<'_> {
                 let word = swapped_word(kind, slot);
                 let va = page.va();
                 writeln!(out, "{va:016x} {word:016x} swap {kind} slot {slot:x}")?;
+                continue;
+            }
+            if let Some(pfn) = page.hwpoison() {
+                let word = swapped_word(SWP_HWPOISON, pfn);
+                writeln!(out, "{:016x} {word:016x} hwpoison pfn {pfn:x}", page.va())?;
                 continue;
             }
             if !page.holds_page() {

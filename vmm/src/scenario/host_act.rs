@@ -1,0 +1,116 @@
+//! What the host does to the machine itself, where the guest stands.
+
+use super::{RunError, observe::with_memory};
+use crate::{
+    fault::{HostFault, MachineCheckSpec, Target},
+    inspect::{
+        decode::{DecodeError, Snapshot},
+        frames::FrameClass,
+        locate::{LocateError, Place},
+    },
+    machine::{Machine, MachineCheckError},
+    report::HostAct,
+};
+use pagelab_abi::PAGE_SHIFT;
+
+/// Does it. What cannot be done leaves the guest as it is, and the account says why.
+pub(super) fn act(
+    machine: &mut Machine,
+    fault: &HostFault,
+    event: u64,
+) -> Result<HostAct, RunError> {
+    let mut account = HostAct {
+        armed: fault.to_string(),
+        kind: fault.name(),
+        event,
+        ..HostAct::default()
+    };
+    match fault {
+        HostFault::MachineCheck(spec) => machine_check(machine, spec, &mut account)?,
+    }
+    Ok(account)
+}
+
+fn machine_check(
+    machine: &Machine,
+    spec: &MachineCheckSpec,
+    account: &mut HostAct,
+) -> Result<(), RunError> {
+    let pfn = match with_memory(machine, |memory, root| {
+        let snapshot = Snapshot::read(memory, root)?;
+        frame(&snapshot, spec.target, account)
+    }) {
+        Some(Ok(pfn)) => pfn,
+        Some(Err(error)) => return refuse(account, &error),
+        None => return refuse(account, &DecodeError::NoRoot),
+    };
+    let gpa = u64::from(pfn) << PAGE_SHIFT;
+    match machine.raise_machine_check(gpa) {
+        Ok(()) => {
+            account.pfn = Some(format!("{pfn:#x}"));
+            account.done = true;
+        }
+        Err(MachineCheckError::Host(error)) => return Err(error.into()),
+        Err(error) => {
+            account.skipped = matches!(error, MachineCheckError::Unsupported);
+            refuse(account, &error)?;
+        }
+    }
+    Ok(())
+}
+
+/// The frame that is meant. Notes how many there are to choose from.
+fn frame(
+    snapshot: &Snapshot<'_>,
+    target: Target,
+    account: &mut HostAct,
+) -> Result<u32, LocateError> {
+    let none = |what: String| Err(LocateError::None(what));
+    match target {
+        Target::Frame(pfn) => match snapshot.descriptor(pfn) {
+            Some(_) => Ok(pfn),
+            None => none(format!("frame {pfn:#x} with a descriptor")),
+        },
+        Target::User(pid, va) => {
+            let gpa = Place::User(pid, va).locate(snapshot)?;
+            Ok((gpa >> PAGE_SHIFT) as u32)
+        }
+        Target::Nth(nth, class) => {
+            let frames: Vec<u32> = snapshot.frames_of(class).collect();
+            account.candidates = Some(frames.len() as u64);
+            let chosen = usize::try_from(nth - 1).map_or(None, |at| frames.get(at));
+            match chosen {
+                Some(pfn) => Ok(*pfn),
+                None => none(beyond(nth, class, frames.len())),
+            }
+        }
+    }
+}
+
+fn beyond(nth: u64, class: FrameClass, count: usize) -> String {
+    format!(
+        "frame {nth} of those that are {}: there are {count}",
+        class.name()
+    )
+}
+
+fn refuse(account: &mut HostAct, error: &dyn std::fmt::Display) -> Result<(), RunError> {
+    account.reason = Some(error.to_string());
+    Ok(())
+}
+
+/// The acts, with what the guest says by now that it made of each.
+pub(super) fn with_outcomes(machine: &Machine, acts: &[HostAct]) -> Vec<HostAct> {
+    let failures = with_memory(machine, |memory, root| {
+        Snapshot::read(memory, root).map(|it| it.memory_failures())
+    });
+    let failures = failures.and_then(Result::ok).unwrap_or_default();
+    let mut acts = acts.to_vec();
+    for act in &mut acts {
+        let of_act = failures
+            .iter()
+            .find(|failure| act.pfn == Some(format!("{:#x}", failure.pfn)));
+        act.outcome = of_act.map(ToString::to_string);
+    }
+    acts
+}
