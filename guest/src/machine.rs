@@ -15,6 +15,7 @@ use pagelab_abi::{
     event::EventKind,
     fault::CallSite,
     platform::{DIRECT_MAP, Doorbell, KMAP_BASE},
+    tlb::Flush,
 };
 use pagelab_mm::{
     Pfn,
@@ -82,11 +83,20 @@ impl Machine for Guest {
 
     #[inline]
     fn flush_tlb_page(&self, address: u64) {
+        root::tlb().note(Flush::Pages(address, 1));
         tlb::flush(VirtAddr::new_truncate(address));
+    }
+
+    fn flush_tlb_range(&self, start: u64, pages: u64) {
+        root::tlb().note(Flush::Pages(start, pages));
+        for page in 0..pages {
+            tlb::flush(VirtAddr::new_truncate(start + page * PAGE_SIZE));
+        }
     }
 
     #[inline]
     fn flush_tlb_all(&self) {
+        root::tlb().note(Flush::All);
         // The kernel's own pages are global and stay.
         tlb::flush_all();
     }

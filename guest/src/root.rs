@@ -17,6 +17,7 @@ use pagelab_abi::{
     root::{KernelMap, MmLayout, Root},
     swap::DiskIo,
     task::TaskList,
+    tlb::TlbFlushes,
     view::ViewBuffer,
     workload::Progress,
 };
@@ -87,6 +88,13 @@ pub(crate) fn oom() -> &'static OomKills {
 pub(crate) fn log() -> &'static EventLog {
     // SAFETY: all atomics, never moved.
     unsafe { &(*ROOT.0.get()).log }
+}
+
+/// What the CPU was made to forget.
+#[inline]
+pub(crate) fn tlb() -> &'static TlbFlushes {
+    // SAFETY: all atomics, never moved.
+    unsafe { &(*ROOT.0.get()).tlb }
 }
 
 /// What became of the program.

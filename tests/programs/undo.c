@@ -121,6 +121,18 @@ static void rights(void)
     fill(at, PAGES, 8);
 }
 
+/* The rights of two areas at once, of each a part. */
+static void areas(void)
+{
+    unsigned char *at = map(PAGES, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    fill(at, PAGES, 10);
+    if (mprotect(at + 16 * PAGE, 8 * PAGE, PROT_READ) < 0)
+        told("mprotect", -1);
+    told("mprotect", mprotect(at + 8 * PAGE, 12 * PAGE, PROT_NONE));
+    told("mprotect", mprotect(at, PAGES * PAGE, PROT_READ | PROT_WRITE));
+    verify("areas", at, PAGES, 10);
+}
+
 /* Stores to a hole of a file on the disk, through a mapping. */
 static void hole(void)
 {
@@ -162,6 +174,8 @@ int main(int argc, char **argv)
         swap(), swap();
     else if (strcmp(what, "rights") == 0)
         rights(), rights();
+    else if (strcmp(what, "areas") == 0)
+        areas(), areas();
     else if (strcmp(what, "hole") == 0)
         hole(), hole();
     else if (strcmp(what, "program") == 0)

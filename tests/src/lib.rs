@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::{
+    arch::x86_64::__cpuid,
     env,
     fs::OpenOptions,
     path::PathBuf,
@@ -56,6 +57,13 @@ pub fn report(arguments: &[&str]) -> Value {
     let mut all = vec!["run", "--format", "json"];
     all.extend(arguments);
     pagelab(&all).json()
+}
+
+/// Whether this is QEMU's software CPU, on which `scripts/nested-kvm` runs: CPUID leaf 0x4000_0000.
+pub fn is_emulated() -> bool {
+    let leaf = __cpuid(0x4000_0000);
+    let name = [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes);
+    name.as_flattened() == b"TCGTCGTCGTCG"
 }
 
 /// Whether /dev/kvm can be used here. If not, says so, and fails where `PAGELAB_REQUIRE_KVM` is 1:

@@ -1,25 +1,15 @@
 //! One experiment, two backends: this host's /dev/kvm and AMD-V emulated by QEMU. Everything in
 //! the report that is not about the host has to be equal.
 
-use pagelab_tests::{binary, kvm, report};
+use pagelab_tests::{binary, is_emulated, kvm, report};
 use serde_json::Value;
 use std::{
-    arch::x86_64::__cpuid,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 const RUN: [&str; 2] = ["--memory", "128M"];
-
-/// CPUID leaf 0x4000_0000 as QEMU's software CPU answers it.
-fn is_emulated() -> bool {
-    let leaf = __cpuid(0x4000_0000);
-    [leaf.ebx, leaf.ecx, leaf.edx]
-        .map(u32::to_le_bytes)
-        .as_flattened()
-        == b"TCGTCGTCGTCG"
-}
 
 fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/nested-kvm")

@@ -14,7 +14,8 @@
 //! * [`gfp`]: allocation flags.
 //! * [`memblock`], [`mm`], [`page`], [`percpu`], [`vmstat`], [`zone`], `slab`: the memory manager's
 //!   structures in RAM.
-//! * [`mm_struct`], [`vma`], [`pte`]: an address space, its areas, the entries of its page tables.
+//! * [`mm_struct`], [`vma`], [`pte`]: an address space, its areas, the entries of its page tables. [`tlb`]: what
+//!   the CPU was made to forget of them.
 //! * [`mman`], [`errno`]: arguments and errors of the memory system calls.
 //! * [`mod@task`], the processes.
 //! * [`page_cache`]: the files' pages. [`swap`]: slots, and the swap device.
@@ -55,6 +56,7 @@ pub mod root;
 pub mod slab;
 pub mod swap;
 pub mod task;
+pub mod tlb;
 pub mod view;
 pub mod vma;
 pub mod vmstat;

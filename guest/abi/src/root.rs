@@ -7,7 +7,7 @@
 use crate::{
     VERSION, access::AccessBatch, control::Control, event::EventClock, event_log::EventLog,
     oom::OomKills, panic::PanicRecord, program::ProgramEnd, swap::DiskIo, task::TaskList,
-    view::ViewBuffer, workload::Progress,
+    tlb::TlbFlushes, view::ViewBuffer, workload::Progress,
 };
 use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
@@ -52,6 +52,8 @@ pub struct Root {
     pub oom: OomKills,
     /// Where events are recorded.
     pub log: EventLog,
+    /// What the CPU was made to forget.
+    pub tlb: TlbFlushes,
     /// Zero up to the end of the page.
     pub reserved: [u8; RESERVED],
 }
@@ -71,7 +73,8 @@ const RESERVED: usize = 4096
     - size_of::<ProgramEnd>()
     - 2 * size_of::<DiskIo>()
     - size_of::<OomKills>()
-    - size_of::<EventLog>();
+    - size_of::<EventLog>()
+    - size_of::<TlbFlushes>();
 
 /// Physical addresses of the kernel image's parts (bytes, page-aligned, ends exclusive) and its
 /// page table.
@@ -140,6 +143,7 @@ impl Root {
             file_io: DiskIo::new(),
             oom: OomKills::new(),
             log: EventLog::new(),
+            tlb: TlbFlushes::new(),
             reserved: [0; RESERVED],
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::oom::OomControl;
 use core::ptr::NonNull;
-use pagelab_abi::{control::Control, event::EventKind, fault::CallSite};
+use pagelab_abi::{PAGE_SIZE, control::Control, event::EventKind, fault::CallSite};
 
 /// The swap device did not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,14 @@ pub trait Machine: Sync {
     /// Forgets what the CPU has cached of the translation of a program's address, and all that it
     /// has cached of tables above the last level.
     fn flush_tlb_page(&self, address: u64);
+
+    /// As [`Self::flush_tlb_page`] for each of 1 to [`pagelab_abi::tlb::MAX_FLUSH_PAGES`] pages from a
+    /// page's first address on.
+    fn flush_tlb_range(&self, start: u64, pages: u64) {
+        for page in 0..pages {
+            self.flush_tlb_page(start + page * PAGE_SIZE);
+        }
+    }
 
     /// Forgets all that the CPU has cached of the translations of programs' addresses.
     fn flush_tlb_all(&self);

@@ -37,11 +37,13 @@ pub enum Mutation {
     MprotectUndo,
     /// execve that fails half-way does not give back the new program's memory.
     ExecUndo,
+    /// mprotect of several areas flushes once, at its end, and not if it fails before.
+    LostTlbFlush,
 }
 
 impl Mutation {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ForkUndo,
         Self::RefcountLeak,
         Self::CowReuse,
@@ -53,6 +55,7 @@ impl Mutation {
         Self::RssLeak,
         Self::MprotectUndo,
         Self::ExecUndo,
+        Self::LostTlbFlush,
     ];
 
     /// The name on the command line.
@@ -69,6 +72,7 @@ impl Mutation {
             Self::RssLeak => "rss-leak",
             Self::MprotectUndo => "mprotect-undo",
             Self::ExecUndo => "exec-undo",
+            Self::LostTlbFlush => "lost-tlb-flush",
         }
     }
 }

@@ -78,9 +78,7 @@ impl<'a, M: Machine + 'static> TlbGather<'a, M> {
             if self.all || pages > SINGLE_PAGE_CEILING {
                 machine.flush_tlb_all();
             } else {
-                for page in 0..pages {
-                    machine.flush_tlb_page(self.start + (page << PAGE_SHIFT));
-                }
+                machine.flush_tlb_range(self.start, pages);
             }
         }
         (self.start, self.end, self.all) = (u64::MAX, 0, false);

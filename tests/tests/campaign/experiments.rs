@@ -155,6 +155,27 @@ fn broken_pages_are_told_of_or_come_back() {
 }
 
 #[test]
+fn fork_and_exec_survive_each_refusal() {
+    let Some(folder) = folder() else { return };
+    if !Path::new(BUSYBOX).exists() {
+        println!("SKIPPED: there is no {BUSYBOX}: apt-get install busybox-static");
+        return;
+    }
+    let text = std::fs::read_to_string(library().join("20-fork-exec.toml")).unwrap();
+    // Fewer rounds, and of those a part.
+    let short = text.replace("-lt 30", "-lt 2");
+    assert_ne!(short, text);
+    let file = experiment(folder.path(), &short);
+    let output = folder.path().join("part.jsonl");
+    let ran = campaign(&file, &output, &["--partition", "slice:1/40"]);
+    assert_eq!(ran.status, Some(0), "{ran:#?}");
+    sound(
+        &records(&output),
+        &["detected-unrecoverable", "detected-recovered"],
+    );
+}
+
+#[test]
 fn the_library_is_tested_whole() {
     let own = include_str!("experiments.rs");
     let files = std::fs::read_dir(library()).unwrap();

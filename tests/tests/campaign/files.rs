@@ -1,53 +1,108 @@
 //! Record files: killed, without room, in parts, replayed.
 
 use super::{SMALL, campaign, experiment, folder, lines, records};
-use pagelab_tests::{binary, pagelab};
+use pagelab_tests::{binary, is_emulated, pagelab};
+use serde_json::Value;
 use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+/// As cheap as an experiment can be: no program, and a bit that nobody looks at.
+const CHEAP: &str = "\
+title = 'cheap'
+[machine]
+memory = '16M'
+[workload]
+builtin = 'none'
+[[fault]]
+kind = 'bitflip'
+at = 4096
+bit = '0..7'
+event = '0..'
+[[fault]]
+kind = 'bitflip'
+at = 4104
+bit = '0..7'
+event = '0..'
+";
+
+/// Numbers that look random (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits ^ bits >> 31) % end
+    }
+}
+
+/// Runs `pagelab campaign` and kills it after so many microseconds. Says whether it was still running.
+fn kill_after(file: &Path, output: &Path, micros: u64) -> bool {
+    let mut child = Command::new(binary())
+        .args(["campaign", file.to_str().unwrap(), "-o"])
+        .arg(output)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it can be started");
+    thread::sleep(Duration::from_micros(micros));
+    child.kill().expect("it is a child of ours");
+    let status = child.wait().expect("it ends");
+    status.code().is_none()
+}
+
+/// The whole lines of a record file, and what is behind them.
+fn durable(path: &Path) -> (String, String) {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let whole = text.rfind('\n').map_or(0, |at| at + 1);
+    (text[..whole].to_owned(), text[whole..].to_owned())
+}
+
 #[test]
-fn a_campaign_that_is_killed_ends_as_one_that_is_not() {
+fn a_campaign_that_is_killed_at_random_ends_as_one_that_is_not() {
     let Some(folder) = folder() else { return };
-    let file = experiment(folder.path(), SMALL);
+    // A run takes a hundred times as long there.
+    let wanted = if is_emulated() { 4 } else { 50 };
+    let file = experiment(folder.path(), CHEAP);
     let whole = folder.path().join("whole.jsonl");
+    let began = Instant::now();
     let ran = campaign(&file, &whole, &[]);
+    let takes = began.elapsed().as_micros() as u64;
     assert_eq!(ran.status, Some(0), "{ran:#?}");
-    let killed = folder.path().join("killed.jsonl");
-    let (mut recorded, mut kills) = (0, 0);
-    // Moments all over a campaign, and then to its end.
-    for millis in [20, 400, 700, 900, 1100, 1400, 1700] {
-        let mut child = Command::new(binary())
-            .args([
-                "campaign",
-                file.to_str().unwrap(),
-                "-o",
-                killed.to_str().unwrap(),
-            ])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it can be started");
-        thread::sleep(Duration::from_millis(millis));
-        child.kill().expect("it is a child of ours");
-        let status = child.wait().expect("it ends");
-        kills += u32::from(status.code().is_none());
-        // What was durable stays.
-        if killed.exists() {
-            let text = fs::read_to_string(&killed).unwrap();
-            let now = text.matches('\n').count();
-            assert!(now >= recorded, "{now} after {recorded}");
-            recorded = now;
+    let whole = lines(&whole);
+    let output = folder.path().join("killed.jsonl");
+    let mut random = Random(1);
+    let (mut kills, mut cut, mut ends) = (0, 0, 0);
+    while kills < wanted {
+        let before = durable(&output).0;
+        let micros = random.below(takes);
+        let killed = kill_after(&file, &output, micros);
+        let at = format!("kill {kills}, {micros} of {takes} us");
+        kills += u32::from(killed);
+        // What was durable stays as it is, and nothing but whole records is added, and the begin of one.
+        let (after, rest) = durable(&output);
+        assert!(after.starts_with(&before), "{at}: {before}\n{after}");
+        cut += u32::from(!rest.is_empty());
+        for line in after.lines() {
+            assert!(serde_json::from_str::<Value>(line).is_ok(), "{at}: {line}");
+        }
+        if after.lines().count() == whole.len() {
+            assert_eq!(lines(&output), whole, "{at}");
+            fs::remove_file(&output).expect("it is there");
+            ends += 1;
         }
     }
-    assert!(kills > 0);
-    let ran = campaign(&file, &killed, &[]);
+    println!("{kills} kills, {cut} within a record; {ends} campaigns came to their end meanwhile");
+    let ran = campaign(&file, &output, &[]);
     assert_eq!(ran.status, Some(0), "{ran:#?}");
-    assert_eq!(lines(&killed), lines(&whole));
+    assert_eq!(lines(&output), whole);
 }
 
 /// Runs a campaign on a disk of its own that is too small, makes it larger, and runs it again. Says what came

@@ -10,7 +10,7 @@ use pagelab::{
     report::Verdict,
 };
 use pagelab_abi::platform::Doorbell;
-use std::arch::x86_64::__cpuid;
+use pagelab_tests::is_emulated;
 
 #[test]
 fn known_ends_have_their_verdicts() {
@@ -105,15 +105,6 @@ fn jumps_to_nowhere() {
     }
 }
 
-/// Whether this is QEMU's software CPU, on which `scripts/nested-kvm` runs. An exit of a guest with EFER.LME
-/// set, paging off and CR4.PAE clear breaks its host: QEMU 7.2 restores CR0 before CR4 and EFER, takes
-/// CR0.PG for an attempt to enter long mode without PAE, ignores it, and goes on without paging.
-fn is_software_cpu() -> bool {
-    let leaf = __cpuid(0x4000_0000);
-    let name = [leaf.ebx, leaf.ecx, leaf.edx].map(u32::to_le_bytes);
-    name.as_flattened() == b"TCGTCGTCGTCG"
-}
-
 #[test]
 fn control_registers_at_random() {
     if !has_kvm() {
@@ -145,7 +136,10 @@ fn control_registers_at_random() {
                     asm.raw(&[0x0f, 0x22, 0xc0]);
                 }
                 3 => {
-                    if is_software_cpu() {
+                    // An exit of a guest with EFER.LME set, paging off and CR4.PAE clear breaks QEMU: 7.2
+                    // restores CR0 before CR4 and EFER, takes CR0.PG for an attempt to enter long mode
+                    // without PAE, ignores it, and goes on without paging.
+                    if is_emulated() {
                         // mov cr4, eax: PAE, which the case above keeps
                         asm.eax(0x20);
                         asm.raw(&[0x0f, 0x22, 0xe0]);

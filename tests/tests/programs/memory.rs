@@ -12,6 +12,7 @@ alike! {
     private_pages_of_a_file_are_copied: ["./undo", "private-file"],
     pages_go_out_at_a_programs_wish: ["./undo", "swap"],
     rights_change_within_an_area: ["./undo", "rights"],
+    rights_change_of_two_areas: ["./undo", "areas"],
     a_program_takes_anothers_place: ["./undo", "program"],
 }
 

@@ -50,7 +50,9 @@ fn classify(
     let reasons = || report.reasons.clone();
     match report.verdict {
         Verdict::Panicked | Verdict::TripleFault | Verdict::EmulationFailure => {
-            return (Class::Crash, reasons());
+            let panic = report.crash.as_ref().and_then(|crash| crash.panic.as_ref());
+            let message = panic.map(|panic| panic.message.clone());
+            return (Class::Crash, reasons().into_iter().chain(message).collect());
         }
         Verdict::Hung | Verdict::Deadlocked => return (Class::Hang, reasons()),
         Verdict::Unfit => return (Class::Skipped, reasons()),

@@ -87,7 +87,19 @@ impl Campaign {
 
     /// The record of an experiment that was run.
     pub fn record(&self, id: u64, planned: &Planned, report: &Report) -> Record {
-        let judgement = oracle::judge(&self.experiment, &self.golden, report);
+        self.record_against(&self.experiment, &self.golden, id, planned, report)
+    }
+
+    /// The record of a run of another experiment than this campaign's, held against that one's own golden run.
+    pub(super) fn record_against(
+        &self,
+        experiment: &Experiment,
+        golden: &GoldenRun,
+        id: u64,
+        planned: &Planned,
+        report: &Report,
+    ) -> Record {
+        let judgement = oracle::judge(experiment, golden, report);
         Record {
             id,
             faults: planned.faults.clone(),

@@ -24,9 +24,9 @@ const EXAMPLES: &str = "\
 Examples:
   pagelab minimize all.jsonl 17
 
-Leaves out faults, statements of a shell's script, arguments and memory as long as the same audits
-fail, and finds the first event at which they do. Standard output gets one line, a command; standard
-error what was left out.";
+Leaves out faults, statements of a shell's script, arguments, options and memory as long as it fails in
+the same way, and finds the first event at which an audit fails. Standard output gets one line, a command;
+standard error what was left out.";
 
 /// Makes a failing experiment smaller.
 pub(super) fn minimize(arguments: &MinimizeArguments) -> Result<ExitCode, Failure> {

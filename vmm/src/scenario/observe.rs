@@ -8,7 +8,7 @@ use crate::store;
 use crate::{
     inspect::{
         AuditResult, Outcome,
-        audit::{self, Baseline, Moment, Relief, ZoneSummary},
+        audit::{self, Baseline, Moment, Relief, Translations, ZoneSummary},
         decode::{DecodeError, Snapshot},
         image::{LiveMemory, PhysMem},
         pagetable::{AddressMap, CpuModel, PagingState},
@@ -55,6 +55,8 @@ pub(super) struct Observer {
     pub(super) memory_groups: Vec<MemoryGroup>,
     /// What was in use at the end of boot.
     pub(super) baseline: Option<Baseline>,
+    /// What page tables said when they were last looked at between two operations.
+    translations: Option<Translations>,
     /// The first of two moments.
     since: Option<Since>,
 }
@@ -201,6 +203,9 @@ impl Observer {
                 let groups = groups.filter_map(|(number, group)| MemoryGroup::of(number, group));
                 self.memory_groups = groups.collect();
                 self.add(moment, audit::of_snapshot(&snapshot, stands));
+                if stands == Moment::Between {
+                    self.flushes(moment, &snapshot);
+                }
                 self.probe(moment, &snapshot);
                 more(self, &snapshot);
             }
@@ -208,6 +213,17 @@ impl Observer {
         });
         if seen.is_none() {
             self.add(moment, audit::undecodable(&DecodeError::NoRoot));
+        }
+    }
+
+    /// Compares page tables with those of the audit before, and the flushes since then.
+    fn flushes(&mut self, moment: &str, snapshot: &Snapshot<'_>) {
+        // What cannot be decoded is the other audits' to tell.
+        let now = Translations::take(snapshot).ok().flatten();
+        let before = std::mem::replace(&mut self.translations, now);
+        if let (Some(before), Some(now)) = (before, &self.translations) {
+            let result = audit::tlb_flushes(snapshot, &before, now);
+            self.add(moment, result.into_iter().collect());
         }
     }
 

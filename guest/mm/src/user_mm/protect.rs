@@ -57,9 +57,13 @@ impl<M: Machine + 'static> UserMm<M> {
             return Err(Errno::EINVAL);
         }
         let rights = prot_flags(prot);
-        self.each_area(start, end, |user, area, part| {
+        let changed = self.each_area(start, end, |user, area, part| {
             user.protect_part(area, part, rights)
-        })
+        });
+        if is_planted(Mutation::LostTlbFlush) && changed.is_ok() {
+            self.mm.machine.flush_tlb_all();
+        }
+        changed
     }
 
     /// Changes the rights of a part of an area (Linux: `mprotect_fixup`).
@@ -134,6 +138,10 @@ impl<M: Machine + 'static> UserMm<M> {
                 }
             }
         });
-        gather.finish();
+        if is_planted(Mutation::LostTlbFlush) {
+            core::mem::forget(gather);
+        } else {
+            gather.finish();
+        }
     }
 }

@@ -5,7 +5,13 @@ use crate::{
     report::Report,
     scenario::ForkPoint,
 };
-use std::{path::Path, sync::atomic::AtomicU64};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
 
 const EXPERIMENT: &str = "title = 'x'\n[machine]\nmemory = '16M'\n[workload]\nbuiltin = 'none'\n\
     [[fault]]\nkind = 'bitflip'\nat = 4096\nbit = '0..3'\nevent = '0..'\n";
@@ -26,6 +32,33 @@ impl Executor for Dying {
             return Err(RunError::NotReady("the machine is gone".to_owned()));
         }
         self.real.execute(planned)
+    }
+}
+
+/// Counts experiments that were begun, those that are recorded, and the most in between.
+#[derive(Default)]
+struct InFlight {
+    begun: AtomicU64,
+    recorded: AtomicU64,
+    most: AtomicU64,
+}
+
+struct Counted(Forked, Arc<InFlight>);
+
+impl Executor for Counted {
+    fn execute(&mut self, planned: &Planned) -> Result<Report, RunError> {
+        let Self(machine, count) = self;
+        let begun = count.begun.fetch_add(1, SeqCst) + 1;
+        let report = machine.execute(planned);
+        let unwritten = begun.saturating_sub(count.recorded.load(SeqCst));
+        count.most.fetch_max(unwritten, SeqCst);
+        report
+    }
+}
+
+impl Progress for Arc<InFlight> {
+    fn recorded(&mut self, _: &Record) {
+        self.recorded.fetch_add(1, SeqCst);
     }
 }
 
@@ -81,4 +114,28 @@ fn a_machine_that_dies_costs_no_record() {
         assert!(journal::read(&last).unwrap().records.is_empty());
         assert_eq!(run(&last, 0, false, false).unwrap(), sound);
     }
+}
+
+#[test]
+fn no_more_is_unwritten_than_what_is_in_flight() {
+    const JOBS: u64 = 2;
+    if !has_kvm() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let parsed = experiment::parse(Path::new("x.toml"), EXPERIMENT.to_owned(), Path::new("."));
+    let campaign = Campaign::prepare(parsed.unwrap()).unwrap();
+    let point = ForkPoint::boot(&campaign.config()).unwrap();
+    let mut journal = Journal::open(&folder.path().join("all"), campaign.header_of(None)).unwrap();
+    let mut count = Arc::new(InFlight::default());
+    let counted = Arc::clone(&count);
+    let machine = || -> Result<Box<dyn Executor>, RunError> {
+        let machine = Forked::new(&point, campaign.config())?;
+        Ok(Box::new(Counted(machine, Arc::clone(&counted))))
+    };
+    work(&campaign, &mut journal, JOBS as usize, machine, &mut count).unwrap();
+    assert_eq!(count.begun.load(SeqCst), campaign.plan.len());
+    assert_eq!(count.recorded.load(SeqCst), campaign.plan.len());
+    // Those that run, and the one that is just being written.
+    assert!(count.most.load(SeqCst) <= JOBS + 1, "{:?}", count.most);
 }

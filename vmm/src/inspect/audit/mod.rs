@@ -34,6 +34,7 @@ mod swap_io;
 mod swap_slots;
 #[cfg(test)]
 mod tests;
+mod tlb_flushes;
 mod user_areas;
 mod user_kernel_apart;
 
@@ -51,6 +52,7 @@ pub use nothing_left::nothing_left;
 pub use page_cache_store::page_cache_store;
 pub use summary::{Relief, ZoneSummary, relief, zones};
 pub use swap_io::{file_io, swap_io};
+pub use tlb_flushes::{Translations, tlb_flushes};
 
 use super::users::Users;
 
@@ -180,6 +182,7 @@ pub fn names() -> Vec<&'static str> {
         leak::NAME,
         fault_accounting::NAME,
         nothing_left::NAME,
+        tlb_flushes::NAME,
     ];
     let disks = swap_io::NAMES;
     let all = std::iter::once(DECODE.0)

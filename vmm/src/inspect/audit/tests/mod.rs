@@ -13,6 +13,7 @@ mod swap_io;
 mod swap_slots;
 mod swapped;
 mod thp;
+mod tlb_flushes;
 mod users;
 mod zones;
 

@@ -25,7 +25,7 @@ use crate::inspect::{
 const PAGE: u64 = PAGE_SIZE;
 
 /// The address of the last-level entry for an address of the first process.
-fn entry(image: &TestImage, programs: &Programs, va: u64) -> u64 {
+pub(super) fn entry(image: &TestImage, programs: &Programs, va: u64) -> u64 {
     let mut table = programs.users[0].pgd();
     for shift in [39, 30, 21] {
         table = image.u64(table + (va >> shift & 511) * 8) & PTE_ADDRESS;
