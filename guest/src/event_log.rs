@@ -31,7 +31,7 @@ pub(crate) fn announce() {
 pub(crate) fn look_closer(kind: EventKind, a: u64, b: u64) {
     let clock = root::clock();
     let is_full = clock.is_recording() && append(kind, a, b);
-    if clock.is_wanted(kind, b) {
+    if clock.may_stop() && clock.is_wanted(kind, b) {
         doorbell::ring(Doorbell::Stop);
     } else if is_full {
         doorbell::ring(Doorbell::Log);

@@ -226,6 +226,14 @@ impl EventClock {
             .store(if armed { 0 } else { self.at.load(Relaxed) }, Relaxed);
     }
 
+    /// Whether the event that was just counted can be one to stop at: otherwise [`Self::is_wanted`] need not
+    /// be asked, as while each event is only recorded.
+    #[inline]
+    pub fn may_stop(&self) -> bool {
+        let due = self.count.load(Relaxed) >= self.at.load(Relaxed);
+        due || self.condition.kind.load(Relaxed) != 0
+    }
+
     /// Whether the event that was just counted is one to stop at: the caller then rings
     /// [`crate::platform::Doorbell::Stop`]. Disarms what it met.
     #[must_use = "a stop that is not rung is lost"]
@@ -320,7 +328,10 @@ mod tests {
         clock.set_recording(true);
         let looks = [1, 2, 3].map(|_| {
             let is_looked_at = clock.tick(EventKind::PageFree, 0, 0);
-            (is_looked_at, clock.is_wanted(EventKind::PageFree, 0))
+            let may_stop = clock.may_stop();
+            let is_wanted = clock.is_wanted(EventKind::PageFree, 0);
+            assert_eq!(may_stop, is_wanted);
+            (is_looked_at, is_wanted)
         });
         assert_eq!(looks, [(true, false), (true, true), (true, false)]);
         clock.set_recording(false);

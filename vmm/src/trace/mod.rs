@@ -31,10 +31,11 @@ pub struct Event {
 impl Event {
     /// What a record says.
     pub fn new(number: u64, record: &EventRecord) -> Self {
-        let kind = EventKind::ALL.into_iter();
+        let index = (record.kind as usize).checked_sub(1);
         Self {
             number,
-            kind: kind.into_iter().find(|kind| *kind as u32 == record.kind),
+            // The kinds are numbered from 1 in their order.
+            kind: index.and_then(|index| EventKind::ALL.get(index).copied()),
             pid: record.pid,
             arguments: [record.a, record.b],
         }

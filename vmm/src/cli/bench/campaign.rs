@@ -6,7 +6,6 @@ use crate::{
     report::{Report, Verdict},
     scenario::{Experimenter, ForkPoint, RunConfig},
     size::ByteSize,
-    trace::{Event, Mark, Sink},
 };
 use pagelab_abi::{
     platform::{Doorbell, ExitCode},
@@ -15,7 +14,6 @@ use pagelab_abi::{
 };
 use std::{
     fmt::Write,
-    io,
     sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
 };
@@ -95,16 +93,14 @@ pub(super) fn campaign(runs: u32) -> Result<String, Failure> {
     let whole = Pairs::take(
         runs,
         || timed(|| held(experimenter.run(&config)?)),
-        || timed(|| bare(&mut machine, point.snapshot())),
+        || timed(|| bare(&mut machine, point.snapshot(), false)),
     )?;
     let pages = experimenter.restored().map_or(0, |restored| restored.pages);
+    let mut other = point.snapshot().fork(Outputs::default())?;
     let recorded = Pairs::take(
         runs,
-        || timed(|| held(experimenter.run_recorded(&config, &mut Nobody)?)),
-        || {
-            let mut other = point.experimenter()?;
-            timed(|| held(other.run(&config)?))
-        },
+        || timed(|| bare(&mut machine, point.snapshot(), true)),
+        || timed(|| bare(&mut other, point.snapshot(), false)),
     )?;
     let threads = Pairs::take(
         runs,
@@ -152,11 +148,19 @@ fn held(report: Report) -> Result<(), Failure> {
     }
 }
 
-/// Goes back and lets the guest run to its end, and looks at nothing.
-fn bare(machine: &mut Machine, snapshot: &Snapshot) -> Result<(), Failure> {
+/// Goes back and lets the guest run to its end, and looks at nothing but its records of events, if it has to
+/// write them.
+fn bare(machine: &mut Machine, snapshot: &Snapshot, records: bool) -> Result<(), Failure> {
     machine.restore(snapshot)?;
+    if records {
+        machine.root_page()?.start_recording()?;
+    }
     loop {
-        match machine.run()? {
+        let stop = machine.run()?;
+        if records {
+            machine.root_page()?.take_events()?;
+        }
+        match stop {
             Stop::Doorbell(Doorbell::Phase) => ask_for_views(machine)?,
             Stop::Doorbell(_) => {}
             Stop::Exit(ExitCode::Success) => return Ok(()),
@@ -202,21 +206,4 @@ fn on_threads(point: &ForkPoint, config: &RunConfig, threads: u32) -> Result<(),
             result.flatten().map_err(Failure::from)
         })
     })
-}
-
-/// Takes all events and keeps none.
-struct Nobody;
-
-impl Sink for Nobody {
-    fn event(&mut self, _: &Event) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn mark(&mut self, _: u64, _: &Mark) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -55,6 +55,7 @@ pub use swap_io::{file_io, swap_io};
 pub use tlb_flushes::{Translations, tlb_flushes};
 
 use super::users::Users;
+use std::cell::OnceCell;
 
 use super::{
     AuditResult, Findings,
@@ -78,7 +79,8 @@ struct Guest<'s> {
     snapshot: &'s Snapshot<'s>,
     census: Census,
     caches: Result<Vec<Cache>, DecodeError>,
-    users: Result<Users, DecodeError>,
+    /// Read when they are first asked for.
+    users: OnceCell<Result<Users, DecodeError>>,
     moment: Moment,
 }
 
@@ -89,7 +91,7 @@ impl<'s> Guest<'s> {
             snapshot,
             census: Census::of(snapshot),
             caches: snapshot.caches(),
-            users: Users::read(snapshot),
+            users: OnceCell::new(),
         }
     }
 
@@ -101,9 +103,13 @@ impl<'s> Guest<'s> {
         }
     }
 
+    fn decoded_users(&self) -> &Result<Users, DecodeError> {
+        self.users.get_or_init(|| Users::read(self.snapshot))
+    }
+
     /// Processes and files, or why an audit of them is skipped.
     fn users(&self) -> Result<&Users, Skip> {
-        match &self.users {
+        match self.decoded_users() {
             Ok(users) => Ok(users),
             Err(error) => Err(Skip(format!("the processes cannot be decoded: {error}"))),
         }
@@ -212,7 +218,7 @@ pub fn of_snapshot(snapshot: &Snapshot<'_>, moment: Moment) -> Vec<AuditResult> 
         Moment::Between => &USER_AUDITS,
         Moment::Anywhere => &USER_AUDITS[..USER_AUDITS.len() - 1],
     };
-    match &guest.users {
+    match guest.decoded_users() {
         Ok(found) if found.is_empty() => users = &[],
         Ok(_) => {}
         Err(error) => decoded.add(|| error.to_string()),

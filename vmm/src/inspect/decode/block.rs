@@ -1,6 +1,6 @@
 //! Blocks of frames as the frame descriptors tile memory.
 
-use std::{fmt, ops::Range};
+use std::{cell::OnceCell, fmt, ops::Range, slice};
 
 use pagelab_abi::page::{MAX_ORDER, PAGEBLOCK_PAGES, PageFlags, PageblockState};
 
@@ -156,29 +156,86 @@ impl fmt::Display for BlockFault {
 /// The blocks of a zone, ascending. Frames of pageblocks that are holes or wholly reserved are
 /// left out: nothing describes them.
 #[derive(Debug)]
-pub struct Blocks<'s> {
+pub struct Blocks<'s>(Source<'s>);
+
+#[derive(Debug)]
+enum Source<'s> {
+    Kept(slice::Iter<'s, Result<Block, BlockFault>>),
+    Read(Tiling<'s>),
+}
+
+/// Reads the blocks of a zone from the frame descriptors.
+#[derive(Debug)]
+struct Tiling<'s> {
     snapshot: &'s Snapshot<'s>,
     zone: &'s Zone,
     at: u32,
     end: u32,
 }
 
+/// The blocks of one zone, once they were asked for: nearly every audit goes through them.
+#[derive(Debug, Default)]
+pub(super) struct KeptBlocks(OnceCell<Option<Kept>>);
+
+/// Blocks that tile these frames.
+#[derive(Debug)]
+struct Kept {
+    frames: Range<u32>,
+    blocks: Vec<Result<Block, BlockFault>>,
+}
+
+/// Blocks of a zone that are kept: 3 MiB. Those of a zone with more are read each time.
+const MAX_KEPT: usize = 1 << 16;
+
+impl KeptBlocks {
+    /// Those of the zone that `tiling` goes through; none if there are too many.
+    fn of(&self, tiling: &mut Tiling<'_>) -> Option<&[Result<Block, BlockFault>]> {
+        let frames = tiling.at..tiling.end;
+        let kept = self.0.get_or_init(|| {
+            let blocks: Vec<_> = tiling.take(MAX_KEPT + 1).collect();
+            (blocks.len() <= MAX_KEPT).then(|| Kept {
+                frames: frames.clone(),
+                blocks,
+            })
+        });
+        let kept = kept.as_ref().filter(|kept| kept.frames == frames)?;
+        Some(&kept.blocks)
+    }
+}
+
 impl<'m> Snapshot<'m> {
     /// The blocks of a zone.
     pub fn blocks<'s>(&'s self, zone: &'s Zone) -> Blocks<'s> {
         let Range { start, end } = zone.pfns();
-        Blocks {
+        let tiling = || Tiling {
             snapshot: self,
             zone,
             at: start / PAGEBLOCK_PAGES * PAGEBLOCK_PAGES,
             end: end
                 .next_multiple_of(PAGEBLOCK_PAGES)
                 .min(self.mem_map.pfns().end),
+        };
+        let kept = self.kept_blocks(zone.index);
+        match kept.and_then(|kept| kept.of(&mut tiling())) {
+            Some(blocks) => Blocks(Source::Kept(blocks.iter())),
+            None => Blocks(Source::Read(tiling())),
         }
     }
 }
 
 impl Iterator for Blocks<'_> {
+    type Item = Result<Block, BlockFault>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Source::Kept(blocks) => blocks.next().copied(),
+            Source::Read(tiling) => tiling.next(),
+        }
+    }
+}
+
+impl Iterator for Tiling<'_> {
     type Item = Result<Block, BlockFault>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -206,7 +263,7 @@ impl Iterator for Blocks<'_> {
     }
 }
 
-impl Blocks<'_> {
+impl Tiling<'_> {
     fn check(&self, pfn: u32, head: &Descriptor, untouched: bool) -> Result<Block, BlockFault> {
         let fault = |kind| {
             Err(BlockFault {

@@ -12,7 +12,7 @@ use pagelab_abi::{
 
 use super::{
     Cpu, DecodeError, Descriptor, Frames, MemMap, Pageblocks, Regions, VmStat, Zone,
-    mem_map::pfn_to_gpa,
+    block::KeptBlocks, mem_map::pfn_to_gpa,
 };
 use crate::inspect::image::{PhysMem, find_root, read_object, read_root};
 
@@ -27,6 +27,8 @@ pub struct Snapshot<'m> {
     /// Physical address of the memory manager's state.
     pub state_gpa: u64,
     state: Box<MmState>,
+    /// The blocks of each zone, as far as they were asked for.
+    blocks: Vec<KeptBlocks>,
     /// The zones, lowest first.
     pub zones: Vec<Zone>,
     /// The CPUs.
@@ -98,6 +100,7 @@ impl<'m> Snapshot<'m> {
             pageblocks: Pageblocks::new(mem, state.pageblocks, pfns)?,
             memory: Regions::decode(&state.memory, "the table of memory", gpa)?,
             reserved: Regions::decode(&state.memory_reserved, "the table of reserved memory", gpa)?,
+            blocks: zones.iter().map(|_| KeptBlocks::default()).collect(),
             zones,
             cpus,
             state,
@@ -131,6 +134,11 @@ impl<'m> Snapshot<'m> {
         let ram = self.memory.whole_frames();
         let reserved = self.reserved.touched_frames().intersection(&ram);
         (ram, reserved)
+    }
+
+    /// Where the blocks of a zone are kept.
+    pub(super) fn kept_blocks(&self, zone: usize) -> Option<&KeptBlocks> {
+        self.blocks.get(zone)
     }
 
     /// The memory manager's root structure.

@@ -120,7 +120,7 @@ impl Cache {
 
 /// Checks that objects, their states and the colours fit into a slab.
 fn check(geometry: &Geometry, gpa: u64) -> Result<(), DecodeError> {
-    let require = |holds: bool, field, found: u32, expected: String| {
+    let require = |holds: bool, field, found: u32, expected: &dyn Fn() -> String| {
         let what = "the cache";
         let found = found.into();
         if holds {
@@ -131,65 +131,54 @@ fn check(geometry: &Geometry, gpa: u64) -> Result<(), DecodeError> {
                 gpa,
                 field,
                 found,
-                expected,
+                expected: expected(),
             })
         }
     };
     let g = geometry;
-    require(
-        g.order <= MAX_SLAB_ORDER,
-        "order",
-        g.order,
-        format!("at most {MAX_SLAB_ORDER}"),
-    )?;
+    require(g.order <= MAX_SLAB_ORDER, "order", g.order, &|| {
+        format!("at most {MAX_SLAB_ORDER}")
+    })?;
     let bytes = (PAGE_SIZE as u32) << g.order;
-    let within = format!("within the slab's {bytes} bytes");
-    require(
-        (1..=bytes).contains(&g.size),
-        "size",
-        g.size,
-        within.clone(),
-    )?;
+    let within = || format!("within the slab's {bytes} bytes");
+    require((1..=bytes).contains(&g.size), "size", g.size, &within)?;
     require(
         (1..=g.size).contains(&g.object_size),
         "object_size",
         g.object_size,
-        format!("1 to {}", g.size),
+        &|| format!("1 to {}", g.size),
     )?;
     let room = g.size - g.object_size;
     require(
         g.object_offset <= room,
         "object_offset",
         g.object_offset,
-        format!("at most {room}"),
+        &|| format!("at most {room}"),
     )?;
     let most = bytes / g.size;
     require(
         (1..=most).contains(&g.objects),
         "objects",
         g.objects,
-        format!("1 to {most}"),
+        &|| format!("1 to {most}"),
     )?;
     let in_descriptor = g.flags & CacheFlags::DESCRIPTOR_STATES.bits() != 0;
     let states = if in_descriptor { 0 } else { g.objects };
     if in_descriptor {
-        let expected = format!("at most {DESCRIPTOR_OBJECTS}");
+        let expected = || format!("at most {DESCRIPTOR_OBJECTS}");
         require(
             g.objects <= DESCRIPTOR_OBJECTS,
             "objects",
             g.objects,
-            expected,
+            &expected,
         )?;
     }
     let fits = g.states_offset <= bytes && bytes - g.states_offset >= states;
-    require(fits, "states_offset", g.states_offset, within)?;
+    require(fits, "states_offset", g.states_offset, &within)?;
     let aligned = g.align.is_power_of_two() && g.align >= 8;
-    require(
-        aligned,
-        "align",
-        g.align,
-        "a power of two of at least 8".into(),
-    )
+    require(aligned, "align", g.align, &|| {
+        "a power of two of at least 8".into()
+    })
 }
 
 impl Snapshot<'_> {

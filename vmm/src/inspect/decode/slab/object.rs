@@ -12,17 +12,33 @@ use crate::inspect::{
 
 /// The state bytes of a slab's objects.
 #[derive(Clone, Debug)]
-pub struct States<'s>(Cow<'s, [u8]>);
+pub struct States<'s>(Bytes<'s>);
+
+/// A byte for each object.
+#[derive(Clone, Debug)]
+enum Bytes<'s> {
+    /// In the slab, or copied from there.
+    Slab(Cow<'s, [u8]>),
+    /// In the slab's descriptor: the first so many.
+    Descriptor([u8; 4], usize),
+}
 
 impl States<'_> {
+    fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Bytes::Slab(bytes) => bytes,
+            Bytes::Descriptor(bytes, count) => &bytes[..*count],
+        }
+    }
+
     /// An object's state byte.
     pub fn byte(&self, index: u32) -> Option<u8> {
-        self.0.get(index as usize).copied()
+        self.bytes().get(index as usize).copied()
     }
 
     /// All states in the order of the objects; none where the byte has no meaning.
     pub fn iter(&self) -> impl Iterator<Item = Option<ObjectState>> {
-        self.0.iter().map(|&byte| ObjectState::from_u8(byte))
+        self.bytes().iter().map(|&byte| ObjectState::from_u8(byte))
     }
 }
 
@@ -47,17 +63,18 @@ impl<'m> Snapshot<'m> {
         let objects = cache.geometry.objects as usize;
         if cache.has(CacheFlags::DESCRIPTOR_STATES) {
             let bytes = slab.head.mapcount.to_le_bytes();
-            return Ok(States(bytes[..objects.min(bytes.len())].to_vec().into()));
+            let count = objects.min(bytes.len());
+            return Ok(States(Bytes::Descriptor(bytes, count)));
         }
         let gpa = pfn_to_gpa(slab.pfn) + u64::from(cache.geometry.states_offset);
         if let Some(bytes) = self.mem().slice(gpa, objects) {
-            return Ok(States(bytes.into()));
+            return Ok(States(Bytes::Slab(bytes.into())));
         }
         let mut bytes = vec![0; objects];
         self.mem()
             .read(gpa, &mut bytes)
             .map_err(DecodeError::unreadable("slab"))?;
-        Ok(States(bytes.into()))
+        Ok(States(Bytes::Slab(bytes.into())))
     }
 
     /// Objects of a cache that are in somebody's hands, counted one by one. Slabs that cannot be
