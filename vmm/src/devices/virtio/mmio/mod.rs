@@ -25,6 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use log::warn;
+use serde::{Deserialize, Serialize};
 use virtio_bindings::bindings::virtio_config::{
     VIRTIO_CONFIG_S_ACKNOWLEDGE as ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER as DRIVER,
     VIRTIO_CONFIG_S_DRIVER_OK as DRIVER_OK, VIRTIO_CONFIG_S_FAILED as FAILED,
@@ -49,6 +50,12 @@ pub struct VirtioMmio<D, M> {
     ram: Arc<M>,
     irq: IrqLine,
     queues: Vec<Virtqueue>,
+    registers: Registers,
+}
+
+/// What a driver has written, and what it is told.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Registers {
     status: u32,
     device_features_sel: u32,
     driver_features_sel: u32,
@@ -56,6 +63,7 @@ pub struct VirtioMmio<D, M> {
     queue_sel: u32,
     interrupt_status: u32,
     config_generation: u32,
+    /// How often a driver broke the rules. A reset does not clear it, nor the next.
     violations: u64,
     first_violation: Option<Violation>,
 }
@@ -69,15 +77,7 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
             device,
             ram,
             irq,
-            status: 0,
-            device_features_sel: 0,
-            driver_features_sel: 0,
-            driver_features: 0,
-            queue_sel: 0,
-            interrupt_status: 0,
-            config_generation: 0,
-            violations: 0,
-            first_violation: None,
+            registers: Registers::default(),
         }
     }
 
@@ -93,17 +93,17 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
 
     /// True while a driver runs the device.
     pub fn is_running(&self) -> bool {
-        self.status & (DRIVER_OK | FAILED | NEEDS_RESET) == DRIVER_OK
+        self.registers.status & (DRIVER_OK | FAILED | NEEDS_RESET) == DRIVER_OK
     }
 
     /// How often a driver broke the rules.
     pub fn violations(&self) -> u64 {
-        self.violations
+        self.registers.violations
     }
 
     /// The first thing that a driver did wrong.
     pub fn first_violation(&self) -> Option<Violation> {
-        self.first_violation
+        self.registers.first_violation
     }
 
     /// Changes the device's configuration: the generation goes up, and a running driver gets an
@@ -147,36 +147,36 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
     }
 
     fn config_changed(&mut self) {
-        self.config_generation = self.config_generation.wrapping_add(1);
-        if self.status & DRIVER_OK != 0 {
+        self.registers.config_generation = self.registers.config_generation.wrapping_add(1);
+        if self.registers.status & DRIVER_OK != 0 {
             self.interrupt(VIRTIO_MMIO_INT_CONFIG);
         }
     }
 
     fn interrupt(&mut self, reason: u32) {
-        self.interrupt_status |= reason;
+        self.registers.interrupt_status |= reason;
         self.irq.raise();
     }
 
     fn acknowledge(&mut self, reasons: u32) {
-        self.interrupt_status &= !reasons;
-        if self.interrupt_status == 0 {
+        self.registers.interrupt_status &= !reasons;
+        if self.registers.interrupt_status == 0 {
             self.irq.lower();
         }
     }
 
     /// The driver broke the rules: nothing more happens until it resets the device.
     fn stop(&mut self, violation: Violation) {
-        if self.first_violation.is_none() {
+        if self.registers.first_violation.is_none() {
             warn!(
                 "virtio device {} stops: {violation}; the driver has to reset it",
                 self.device.id()
             );
-            self.first_violation = Some(violation);
+            self.registers.first_violation = Some(violation);
         }
-        self.violations = self.violations.saturating_add(1);
-        if self.status & NEEDS_RESET == 0 {
-            self.status |= NEEDS_RESET;
+        self.registers.violations = self.registers.violations.saturating_add(1);
+        if self.registers.status & NEEDS_RESET == 0 {
+            self.registers.status |= NEEDS_RESET;
             self.config_changed();
         }
     }
@@ -186,11 +186,11 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
         for queue in &mut self.queues {
             queue.reset();
         }
-        self.status = 0;
-        self.device_features_sel = 0;
-        self.driver_features_sel = 0;
-        self.driver_features = 0;
-        self.queue_sel = 0;
+        self.registers.status = 0;
+        self.registers.device_features_sel = 0;
+        self.registers.driver_features_sel = 0;
+        self.registers.driver_features = 0;
+        self.registers.queue_sel = 0;
         self.acknowledge(!0);
     }
 
@@ -200,13 +200,13 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
             self.reset();
             return Ok(());
         }
-        let from = self.status;
+        let from = self.registers.status;
         let wrong = Violation::Status { from, to: value };
         let to = value & (ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK | FAILED);
         if to & FAILED != 0 {
-            self.status |= FAILED;
+            self.registers.status |= FAILED;
         }
-        if self.status & (FAILED | NEEDS_RESET) != 0 {
+        if self.registers.status & (FAILED | NEEDS_RESET) != 0 {
             return Ok(());
         }
         if from & !to != 0 {
@@ -221,21 +221,21 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
                 return Err(wrong);
             }
         }
-        self.status |= to & (ACKNOWLEDGE | DRIVER);
+        self.registers.status |= to & (ACKNOWLEDGE | DRIVER);
         let added = to & !from;
         if added & FEATURES_OK != 0 {
-            let accepted = self.driver_features;
+            let accepted = self.registers.driver_features;
             let fits =
                 accepted & !self.offered_features() == 0 && accepted & FEATURE_VERSION_1 != 0;
             if !fits {
                 // Not a violation: the driver reads the bit back and finds it clear.
                 return Ok(());
             }
-            self.status |= FEATURES_OK;
+            self.registers.status |= FEATURES_OK;
         }
         if added & DRIVER_OK != 0 {
-            self.status |= DRIVER_OK;
-            self.device.activate(self.driver_features);
+            self.registers.status |= DRIVER_OK;
+            self.device.activate(self.registers.driver_features);
         }
         Ok(())
     }
@@ -267,7 +267,7 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend + Send + Sync> BusDevice for Virt
 
     fn write(&mut self, offset: u64, data: &[u8]) -> Option<BusEvent> {
         if offset >= CONFIG {
-            if self.status & DRIVER != 0 && self.status & (FAILED | NEEDS_RESET) == 0 {
+            if self.registers.status & DRIVER != 0 && self.registers.status & (FAILED | NEEDS_RESET) == 0 {
                 self.device.write_config(offset - CONFIG, data);
             }
             return None;
@@ -299,11 +299,7 @@ impl<D: fmt::Debug, M> fmt::Debug for VirtioMmio<D, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VirtioMmio")
             .field("device", &self.device)
-            .field("status", &self.status)
-            .field("driver_features", &self.driver_features)
-            .field("interrupt_status", &self.interrupt_status)
-            .field("config_generation", &self.config_generation)
-            .field("violations", &self.violations)
+            .field("registers", &self.registers)
             .finish_non_exhaustive()
     }
 }

@@ -27,16 +27,16 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
             VIRTIO_MMIO_VERSION => VERSION,
             VIRTIO_MMIO_DEVICE_ID => self.device.id(),
             VIRTIO_MMIO_VENDOR_ID => VENDOR,
-            VIRTIO_MMIO_DEVICE_FEATURES => half(self.offered_features(), self.device_features_sel),
+            VIRTIO_MMIO_DEVICE_FEATURES => half(self.offered_features(), self.registers.device_features_sel),
             VIRTIO_MMIO_QUEUE_NUM_MAX => self.selected().map_or(0, |q| q.max_size().into()),
             VIRTIO_MMIO_QUEUE_READY => self.selected().map_or(0, |q| q.is_ready().into()),
-            VIRTIO_MMIO_INTERRUPT_STATUS => self.interrupt_status,
-            VIRTIO_MMIO_STATUS => self.status,
+            VIRTIO_MMIO_INTERRUPT_STATUS => self.registers.interrupt_status,
+            VIRTIO_MMIO_STATUS => self.registers.status,
             VIRTIO_MMIO_SHM_LEN_LOW
             | VIRTIO_MMIO_SHM_LEN_HIGH
             | VIRTIO_MMIO_SHM_BASE_LOW
             | VIRTIO_MMIO_SHM_BASE_HIGH => NO_REGION,
-            VIRTIO_MMIO_CONFIG_GENERATION => self.config_generation,
+            VIRTIO_MMIO_CONFIG_GENERATION => self.registers.config_generation,
             _ => 0,
         }
     }
@@ -47,13 +47,13 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
         match register {
             VIRTIO_MMIO_STATUS => return self.write_status(value),
             VIRTIO_MMIO_INTERRUPT_ACK => self.acknowledge(value),
-            VIRTIO_MMIO_DEVICE_FEATURES_SEL => self.device_features_sel = value,
-            VIRTIO_MMIO_DRIVER_FEATURES_SEL => self.driver_features_sel = value,
-            VIRTIO_MMIO_QUEUE_SEL => self.queue_sel = value,
-            _ if self.status & (FAILED | NEEDS_RESET) != 0 => {}
+            VIRTIO_MMIO_DEVICE_FEATURES_SEL => self.registers.device_features_sel = value,
+            VIRTIO_MMIO_DRIVER_FEATURES_SEL => self.registers.driver_features_sel = value,
+            VIRTIO_MMIO_QUEUE_SEL => self.registers.queue_sel = value,
+            _ if self.registers.status & (FAILED | NEEDS_RESET) != 0 => {}
             VIRTIO_MMIO_DRIVER_FEATURES => {
                 self.require(register, DRIVER, FEATURES_OK)?;
-                set_half(&mut self.driver_features, self.driver_features_sel, value);
+                set_half(&mut self.registers.driver_features, self.registers.driver_features_sel, value);
             }
             VIRTIO_MMIO_QUEUE_NUM => self.configure(register)?.set_size(value),
             VIRTIO_MMIO_QUEUE_DESC_LOW => self.set_low(register, Part::Descriptors, value)?,
@@ -63,7 +63,7 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
             VIRTIO_MMIO_QUEUE_USED_LOW => self.set_low(register, Part::Used, value)?,
             VIRTIO_MMIO_QUEUE_USED_HIGH => self.set_high(register, Part::Used, value)?,
             VIRTIO_MMIO_QUEUE_READY if value == 0 => {
-                let queue_sel = self.queue_sel;
+                let queue_sel = self.registers.queue_sel;
                 self.selected_mut()
                     .ok_or(Violation::NoSuchQueue(queue_sel))?
                     .disable();
@@ -84,7 +84,7 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
     /// The selected queue, if it can be configured now.
     fn configure(&mut self, register: u32) -> Result<&mut Virtqueue, Violation> {
         self.require(register, FEATURES_OK, 0)?;
-        let number = self.queue_sel;
+        let number = self.registers.queue_sel;
         let queue = self.selected_mut().ok_or(Violation::NoSuchQueue(number))?;
         if queue.is_ready() {
             return Err(Violation::QueueInUse(number));
@@ -106,21 +106,21 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
 
     /// Fails unless the device status has `set` and has not `clear`.
     fn require(&self, register: u32, set: u32, clear: u32) -> Result<(), Violation> {
-        if self.status & (set | clear) == set {
+        if self.registers.status & (set | clear) == set {
             return Ok(());
         }
         Err(Violation::OutOfTurn {
             offset: register,
-            status: self.status,
+            status: self.registers.status,
         })
     }
 
     fn selected(&self) -> Option<&Virtqueue> {
-        self.queues.get(self.queue_sel as usize)
+        self.queues.get(self.registers.queue_sel as usize)
     }
 
     fn selected_mut(&mut self) -> Option<&mut Virtqueue> {
-        self.queues.get_mut(self.queue_sel as usize)
+        self.queues.get_mut(self.registers.queue_sel as usize)
     }
 }
 
