@@ -3,7 +3,7 @@
 use crate::{
     arch::{backtrace, kmap, layout::PAGE_SIZE},
     doorbell,
-    drivers::block,
+    drivers::block::{self, Way},
     event_log, root,
 };
 use core::{
@@ -18,8 +18,7 @@ use pagelab_abi::{
     tlb::Flush,
 };
 use pagelab_mm::{
-    Pfn,
-    machine::{Machine, SwapIoError},
+    machine::{Machine, SwapRequest},
     oom::OomControl,
 };
 use x86_64::{VirtAddr, instructions::tlb};
@@ -109,12 +108,12 @@ impl Machine for Guest {
         block::SWAP.pages()
     }
 
-    fn swap_read(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
-        block::SWAP.read(slot, Pfn(pfn)).map_err(|_| SwapIoError)
+    fn swap_read(&self, requests: &mut [SwapRequest<'_>]) {
+        block::SWAP.transfer(Way::Read, requests);
     }
 
-    fn swap_write(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
-        block::SWAP.write(slot, Pfn(pfn)).map_err(|_| SwapIoError)
+    fn swap_write(&self, requests: &mut [SwapRequest<'_>]) {
+        block::SWAP.transfer(Way::Write, requests);
     }
 
     fn swap_error_reported(&self) {

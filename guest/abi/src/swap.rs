@@ -151,16 +151,16 @@ const _: () = assert!(size_of::<SwapSlot>() as u64 * SWAPFILE_CLUSTER == crate::
 // An entry is never 0, and every slot has its own.
 const _: () = assert!(MAX_SLOTS < PTE_ADDRESS >> OFFSET_SHIFT);
 
-/// What the guest asked of a disk, that for swap or that for files, and how it was answered. Each request is one page, and in
-/// exactly one of the counters.
+/// What the guest asked of a disk, that for swap or that for files, and how it was answered. A request has one
+/// page or several that follow one another, and is in exactly one of the counters.
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct DiskIo {
     /// Pages that the device has; 0 without one.
     pub pages: AtomicU64,
-    /// Pages that were read.
+    /// Reads that succeeded.
     pub reads: AtomicU64,
-    /// Pages that were written.
+    /// Writes that succeeded.
     pub writes: AtomicU64,
     /// Flushes that succeeded.
     pub flushes: AtomicU64,

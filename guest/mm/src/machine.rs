@@ -1,12 +1,34 @@
 //! The narrow door through which the memory manager reaches the machine.
 
-use crate::oom::OomControl;
+use crate::{Pfn, oom::OomControl};
 use core::ptr::NonNull;
 use pagelab_abi::{PAGE_SIZE, control::Control, event::EventKind, fault::CallSite};
 
 /// The swap device did not do what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SwapIoError;
+
+/// A request to the swap device: pages that follow one another there, which succeed or fail together.
+#[derive(Clone, Copy, Debug)]
+pub struct SwapRequest<'a> {
+    /// The first page of the device.
+    pub slot: u64,
+    /// The frames of the pages, one or more.
+    pub frames: &'a [Pfn],
+    /// The device's answer; an error until there is one.
+    pub done: Result<(), SwapIoError>,
+}
+
+impl<'a> SwapRequest<'a> {
+    /// A request that nobody has seen yet.
+    pub const fn new(slot: u64, frames: &'a [Pfn]) -> Self {
+        Self {
+            slot,
+            frames,
+            done: Err(SwapIoError),
+        }
+    }
+}
 
 /// What the memory manager needs of a machine. The guest kernel implements it with page tables
 /// and ports, host tests with a vector.
@@ -57,24 +79,16 @@ pub trait Machine: Sync {
         0
     }
 
-    /// Reads page `slot` of the swap device into a frame. After an error nobody can rely on the
-    /// frame's content.
-    ///
-    /// # Errors
-    /// [`SwapIoError`].
-    fn swap_read(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
-        let _ = (slot, pfn);
-        Err(SwapIoError)
+    /// Reads pages of the swap device into frames. All requests are given to the device at once, and each is
+    /// answered for itself. After an error nobody can rely on the content of that request's frames.
+    fn swap_read(&self, requests: &mut [SwapRequest<'_>]) {
+        let _ = requests;
     }
 
-    /// Writes a frame to page `slot` of the swap device. After an error nobody can rely on the
-    /// page's content.
-    ///
-    /// # Errors
-    /// [`SwapIoError`].
-    fn swap_write(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
-        let _ = (slot, pfn);
-        Err(SwapIoError)
+    /// Writes frames to pages of the swap device, in the same way. After an error nobody can rely on
+    /// the content of that request's pages.
+    fn swap_write(&self, requests: &mut [SwapRequest<'_>]) {
+        let _ = requests;
     }
 
     /// A program is told of an error of the swap device, by a signal or a system call's error.

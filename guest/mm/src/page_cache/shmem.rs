@@ -14,30 +14,26 @@ use crate::{
 use core::sync::atomic::Ordering::Relaxed;
 
 impl<M: Machine + 'static> Mm<M> {
-    /// Writes a page that nobody maps to swap and takes it out of its file. The caller has a reference to
-    /// it, besides that of the cache; nobody else has.
-    pub(super) fn pageout_shmem(&self, file: FileId, index: u64, pfn: Pfn) -> Pageout {
-        if !self.file_is_shmem(file) {
-            return Pageout::Keep;
-        }
-        let swap = match self.swap_out(pfn) {
-            Ok(swap) => swap,
-            Err(SwapError::Io) => return Pageout::Failed(FileError::Io),
-            Err(_) => return Pageout::Keep,
-        };
+    /// Takes a page of shared memory that was written to swap, and is still in the swap cache, out of its file.
+    /// The caller has a reference to it, besides those of the two caches; if nobody else has, it is the last
+    /// afterwards.
+    pub(crate) fn leave_file_to_swap(&self, pfn: Pfn, swap: SwapEntry) -> Pageout {
         let page = self.map.page(pfn.0);
-        // An event has passed.
+        // Events have passed.
         let others = page.mapcount.load(Relaxed) != 0 || page.refcount.load(Relaxed) != 3;
-        let is_gone = !others && self.swap_duplicate(swap).is_ok() && {
-            let mut tree = self.tree(file);
-            let is_gone = tree.exchange(index, Entry::Page(pfn), Entry::Swap(swap));
-            debug_assert!(is_gone, "page {index} is not where it was");
-            is_gone
-        };
+        let place = self.page_file(pfn);
+        let is_gone = !others
+            && self.swap_duplicate(swap).is_ok()
+            && place.is_some_and(|(file, index)| {
+                let (old, new) = (Entry::Page(pfn), Entry::Swap(swap));
+                let is_gone = self.tree(file).exchange(index, old, new);
+                debug_assert!(is_gone, "page {index} is not where it was");
+                is_gone
+            });
         self.delete_from_swap_cache(pfn);
-        if !is_gone {
+        let Some((file, _)) = place.filter(|_| is_gone) else {
             return Pageout::Keep;
-        }
+        };
         self.unmark_cached(file, pfn, false);
         self.put_page(pfn);
         Pageout::Dropped

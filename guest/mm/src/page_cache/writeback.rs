@@ -41,11 +41,12 @@ pub enum Pageout {
     Keep,
     /// It stays: it could not be written, for this reason.
     Failed(FileError),
+    /// It is shared memory: the caller writes it to swap, and then takes it out of its file.
+    ToSwap,
 }
 
 impl<M: Machine + 'static> Mm<M> {
-    /// For reclaim: drops a page of a file that no page table maps, and writes it before if it is dirty; one
-    /// of shared memory goes to swap.
+    /// For reclaim: drops a page of a file that no page table maps, and writes it before if it is dirty.
     /// The caller has one reference to it, besides that of the cache, and gives it back afterwards
     /// whatever the result. An event is raised, and the store may allocate: nothing may be locked.
     /// (Linux mm/vmscan.c: `pageout`, `__remove_mapping`.)
@@ -59,7 +60,11 @@ impl<M: Machine + 'static> Mm<M> {
             return Pageout::Keep;
         }
         if !self.file_has_store(file) {
-            return self.pageout_shmem(file, index, pfn);
+            return if self.file_is_shmem(file) {
+                Pageout::ToSwap
+            } else {
+                Pageout::Keep
+            };
         }
         if self.page_is_dirty(pfn)
             && let Err(error) = self.write_out(file, index, pfn)

@@ -4,9 +4,9 @@
 //! [`Machine::swap_read`] and [`Machine::swap_write`].
 //!
 //! * `info`: the map of the slots, made by [`Mm::swapon`]. `slots`: which are free; who leads to them.
-//! * `cache`: slots whose page is in memory. `io`: pages out and in. `readahead`: what
-//!   comes along. `validate`: everything that
-//!   must hold, checked.
+//! * `cache`: slots whose page is in memory. `write`: pages out, `read`: pages in, each time several at
+//!   once. `readahead`: what comes along.
+//! * `validate`: everything that must hold, checked.
 //!
 //! # How a page goes out and comes back
 //!
@@ -33,16 +33,18 @@
 
 mod cache;
 mod info;
-mod io;
+mod read;
 mod readahead;
 mod slots;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod write;
 
 pub(crate) use info::Swap;
 pub use info::SwapOnError;
 pub use validate::Violation;
+pub(crate) use write::SwapWrites;
 
 #[cfg(doc)]
 use crate::{Mm, machine::Machine};

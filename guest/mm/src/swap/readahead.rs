@@ -4,10 +4,9 @@
 //! The window is an aligned piece of the device of up to 2^`page_cluster` slots. It is the larger, the more
 //! pages of the last one were wanted, and a single page where none was and the next slot is no neighbour.
 //! Pages ahead are taken from what is free above the watermarks: for them nothing is reclaimed, and
-//! if they cannot be had or read nobody hears of it. Other than in Linux the page that is wanted is read
-//! first, so that its error is known before anything else is done.
+//! if they cannot be had or read nobody hears of it.
 
-use super::{SwapEntry, SwapError};
+use super::{SwapEntry, SwapError, read::SwapReads};
 use crate::{Mm, Pfn, machine::Machine};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::gfp::Gfp;
@@ -19,8 +18,9 @@ const AHEAD: Gfp = Gfp::HIGHUSER_MOVABLE
     .union(Gfp::NOMEMALLOC)
     .union(Gfp::NOWARN);
 
-/// Largest window as a power of two (Linux takes any number; its own `page_cluster` is 3 or less).
-const MAX_PAGE_CLUSTER: u32 = 8;
+/// Largest window as a power of two: what is read at once. (Linux takes any number up to 31; its own
+/// `page_cluster` is 3 or less.)
+const MAX_PAGE_CLUSTER: u32 = 5;
 
 /// Pages of the next window (Linux: `__swapin_nr_pages`). `hits` pages of the `last` one, around slot
 /// `prev`, were wanted.
@@ -40,9 +40,8 @@ impl<M: Machine + 'static> Mm<M> {
         self.state.page_cluster.load(Relaxed)
     }
 
-    /// Sets it; 0 for no readahead. More than 8 counts as that.
+    /// Sets it; 0 for no readahead. More than 5 counts as that.
     pub fn set_page_cluster(&self, page_cluster: u32) {
-        let page_cluster = page_cluster.min(MAX_PAGE_CLUSTER);
         self.state.page_cluster.store(page_cluster, Relaxed);
     }
 
@@ -55,15 +54,24 @@ impl<M: Machine + 'static> Mm<M> {
         if let Some(pfn) = self.lookup_swap_cache(entry) {
             return Ok(pfn);
         }
-        let pfn = self.swap_in(entry)?;
+        let pfn = self.alloc_for_slot(entry, Gfp::HIGHUSER_MOVABLE)?;
         let size = self.next_window(entry.slot());
         let first = entry.slot() & !(size - 1);
+        let mut ahead = SwapReads::new();
         for slot in first..first + size {
-            if slot != entry.slot() && !self.swap_read_ahead(SwapEntry::of_slot(slot)) {
+            let other = SwapEntry::of_slot(slot);
+            if other == entry || self.swap_count(other) == 0 || self.is_in_swap_cache(other) {
+                continue;
+            }
+            if ahead.is_full() {
                 break;
             }
+            match self.alloc_for_slot(other, AHEAD) {
+                Ok(pfn) => ahead.push(other, pfn),
+                Err(_) => break,
+            }
         }
-        Ok(pfn)
+        self.swap_read(entry, pfn, ahead)
     }
 
     /// A page that was read ahead is wanted.
@@ -85,22 +93,6 @@ impl<M: Machine + 'static> Mm<M> {
         }
         info.ra_window.store(size as u32, Relaxed);
         size
-    }
-
-    /// Reads a slot if something is in it that is not in memory. False if there is no memory.
-    fn swap_read_ahead(&self, entry: SwapEntry) -> bool {
-        if self.swap_count(entry) == 0 || self.is_in_swap_cache(entry) {
-            return true;
-        }
-        match self.swap_in_with(entry, AHEAD, 1) {
-            Ok(pfn) => {
-                // The cache keeps it.
-                self.put_page(pfn);
-                true
-            }
-            Err(SwapError::NoMemory(_)) => false,
-            Err(_) => true,
-        }
     }
 }
 

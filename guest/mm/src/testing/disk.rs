@@ -1,6 +1,9 @@
 //! A swap device that fails when it is told to.
 
-use crate::machine::SwapIoError;
+use crate::{
+    Pfn,
+    machine::{SwapIoError, SwapRequest},
+};
 use core::ptr::NonNull;
 use pagelab_abi::PAGE_SIZE;
 use std::{
@@ -20,6 +23,7 @@ struct State {
     /// Requests until the next one that fails, and how many fail from there on.
     fail: Option<(u64, u64)>,
     requests: u64,
+    notifications: u64,
     failed: u64,
 }
 
@@ -57,36 +61,64 @@ impl TestDisk {
         self.lock().failed
     }
 
-    pub(super) fn read(&self, slot: u64, frame: NonNull<u8>) -> Result<(), SwapIoError> {
+    /// Times so far that the device was given requests.
+    pub fn notifications(&self) -> u64 {
+        self.lock().notifications
+    }
+
+    /// The device is given requests.
+    pub(super) fn notified(&self) {
+        self.lock().notifications += 1;
+    }
+
+    pub(super) fn read(
+        &self,
+        request: &SwapRequest<'_>,
+        frame: impl Fn(Pfn) -> Option<NonNull<u8>>,
+    ) -> Result<(), SwapIoError> {
         let mut state = self.lock();
-        let fails = state.request(slot);
-        // What failed may have done anything.
-        let bytes = match state.content.get(&slot) {
-            Some(bytes) if !fails => bytes.clone(),
-            _ => vec![0xdb; PAGE].into_boxed_slice(),
-        };
-        // SAFETY: a whole frame of the machine, and `bytes` has as many.
-        unsafe { frame.copy_from_nonoverlapping(NonNull::from(&bytes[..]).cast(), PAGE) };
+        let fails = state.request(request);
+        for (slot, pfn) in (request.slot..).zip(request.frames) {
+            // What failed may have done anything.
+            let bytes = match state.content.get(&slot) {
+                Some(bytes) if !fails => bytes.clone(),
+                _ => vec![0xdb; PAGE].into_boxed_slice(),
+            };
+            let frame = frame(*pfn).ok_or(SwapIoError)?;
+            // SAFETY: a whole frame of the machine, and `bytes` has as many.
+            unsafe { frame.copy_from_nonoverlapping(NonNull::from(&bytes[..]).cast(), PAGE) };
+        }
         if fails { Err(SwapIoError) } else { Ok(()) }
     }
 
-    pub(super) fn write(&self, slot: u64, frame: NonNull<u8>) -> Result<(), SwapIoError> {
+    pub(super) fn write(
+        &self,
+        request: &SwapRequest<'_>,
+        frame: impl Fn(Pfn) -> Option<NonNull<u8>>,
+    ) -> Result<(), SwapIoError> {
         let mut state = self.lock();
-        let fails = state.request(slot);
-        let mut bytes = vec![0xdb; PAGE].into_boxed_slice();
-        if !fails {
-            // SAFETY: as above.
-            unsafe { frame.copy_to_nonoverlapping(NonNull::from(&mut bytes[..]).cast(), PAGE) };
+        let fails = state.request(request);
+        for (slot, pfn) in (request.slot..).zip(request.frames) {
+            let frame = frame(*pfn).ok_or(SwapIoError)?;
+            let mut bytes = vec![0xdb; PAGE].into_boxed_slice();
+            if !fails {
+                // SAFETY: as above.
+                unsafe { frame.copy_to_nonoverlapping(NonNull::from(&mut bytes[..]).cast(), PAGE) };
+            }
+            state.content.insert(slot, bytes);
         }
-        state.content.insert(slot, bytes);
         if fails { Err(SwapIoError) } else { Ok(()) }
     }
 }
 
 impl State {
     /// Counts a request. Whether it fails.
-    fn request(&mut self, slot: u64) -> bool {
-        assert!(slot > 0 && slot < self.pages, "slot {slot} is no slot");
+    fn request(&mut self, request: &SwapRequest<'_>) -> bool {
+        let (first, count) = (request.slot, request.frames.len() as u64);
+        assert!(
+            first > 0 && count > 0 && first + count <= self.pages,
+            "slots from {first} on, {count} of them, are no slots"
+        );
         self.requests += 1;
         let fails = match &mut self.fail {
             Some((1, count)) => {

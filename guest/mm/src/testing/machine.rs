@@ -3,7 +3,7 @@
 use super::{arena::Arena, disk::TestDisk};
 use crate::{
     Config, Memblock, Mm,
-    machine::{Machine, SwapIoError},
+    machine::{Machine, SwapRequest},
     oom::OomControl,
     validate::Violation,
     zone::ZoneConfig,
@@ -207,14 +207,18 @@ impl Machine for TestMachine {
         self.disk.pages()
     }
 
-    fn swap_read(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
-        let frame = self.frame(pfn).ok_or(SwapIoError)?;
-        self.disk.read(slot, frame)
+    fn swap_read(&self, requests: &mut [SwapRequest<'_>]) {
+        self.disk.notified();
+        for request in requests {
+            request.done = self.disk.read(request, |pfn| self.frame(pfn.0));
+        }
     }
 
-    fn swap_write(&self, slot: u64, pfn: u32) -> Result<(), SwapIoError> {
-        let frame = self.frame(pfn).ok_or(SwapIoError)?;
-        self.disk.write(slot, frame)
+    fn swap_write(&self, requests: &mut [SwapRequest<'_>]) {
+        self.disk.notified();
+        for request in requests {
+            request.done = self.disk.write(request, |pfn| self.frame(pfn.0));
+        }
     }
 
     fn event(&self, kind: EventKind, a: u64, b: u64) {

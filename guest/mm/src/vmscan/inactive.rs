@@ -3,12 +3,17 @@
 
 use super::{RECLAIM_LIST, Reclaimer, ScanControl, is_anon_list, pageout::Outcome};
 use crate::{
-    Mm,
+    Mm, Pfn,
     lru::{Isolated, LruScan},
     machine::Machine,
+    swap::SwapWrites,
 };
 use core::sync::atomic::Ordering::Relaxed;
-use pagelab_abi::{event::EventKind, page::PageFlags, vmstat::VmEvent};
+use pagelab_abi::{
+    event::EventKind,
+    page::PageFlags,
+    vmstat::{NodeStat, VmEvent},
+};
 
 /// What became of some pages.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,28 +61,41 @@ impl<M: Machine + 'static> Mm<M> {
         self.count_event(Reclaimer::Direct.stolen(), shrunk.reclaimed);
     }
 
-    /// Frees pages that can be freed, and puts the others back.
+    /// Frees pages that can be freed, and puts the others back. Those that go to swap are written together.
     fn shrink_page_list(&self, mut pages: Isolated, even_used: bool) -> Shrunk {
         let stat = pages.stat();
         let mut shrunk = Shrunk::default();
+        let mut writes = SwapWrites::new();
         while let Some(pfn) = pages.pop() {
-            let flags = &self.map.page(pfn.0).flags;
-            match self.pageout(pfn, even_used) {
-                Outcome::Freed => {
-                    self.lru_free_isolated(pfn, stat);
-                    shrunk.reclaimed += 1;
-                    continue;
-                }
-                Outcome::Keep => {}
-                Outcome::Activate => {
-                    flags.fetch_or(PageFlags::ACTIVE.bits(), Relaxed);
-                    self.count_event(VmEvent::Pgactivate, 1);
-                }
-                Outcome::Unevictable => self.mark_unevictable(pfn),
-            }
-            shrunk.kept += 1;
-            self.lru_putback(pfn, stat);
+            let outcome = self.pageout(pfn, even_used, &mut writes);
+            self.settle(pfn, outcome, stat, &mut shrunk);
+        }
+        self.swap_write(&mut writes);
+        for (pfn, written) in writes.iter() {
+            let outcome = self.after_write(pfn, written);
+            self.settle(pfn, outcome, stat, &mut shrunk);
         }
         shrunk
+    }
+
+    /// Does with an isolated page what was found to be right.
+    fn settle(&self, pfn: Pfn, outcome: Outcome, stat: NodeStat, shrunk: &mut Shrunk) {
+        let flags = &self.map.page(pfn.0).flags;
+        match outcome {
+            Outcome::Writing => return,
+            Outcome::Freed => {
+                self.lru_free_isolated(pfn, stat);
+                shrunk.reclaimed += 1;
+                return;
+            }
+            Outcome::Keep => {}
+            Outcome::Activate => {
+                flags.fetch_or(PageFlags::ACTIVE.bits(), Relaxed);
+                self.count_event(VmEvent::Pgactivate, 1);
+            }
+            Outcome::Unevictable => self.mark_unevictable(pfn),
+        }
+        shrunk.kept += 1;
+        self.lru_putback(pfn, stat);
     }
 }

@@ -13,7 +13,8 @@
 //! Reclaim runs inside allocations, so it changes page-table entries of any address space, the one that
 //! is being worked on among them: whoever allocates reads its entries again. Nodes and areas
 //! do not change. While a page is written to swap it stays mapped, read-only; if the device fails,
-//! nothing has happened but that. Reclaim allocates nothing, and events pass.
+//! nothing has happened but that. All pages of a batch that go to swap are written in one call of the device,
+//! and let go of afterwards. Reclaim allocates nothing, and events pass.
 
 mod active;
 mod balance;

@@ -1,7 +1,12 @@
 //! One page: whether it can go, and how (Linux: `folio_check_references`, `try_to_unmap`,
 //! `__remove_mapping`).
 
-use crate::{Mm, Pfn, machine::Machine, page_cache::Pageout, swap::SwapError};
+use crate::{
+    Mm, Pfn,
+    machine::Machine,
+    page_cache::Pageout,
+    swap::{SwapEntry, SwapError, SwapWrites},
+};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
     lru::is_swap_backed,
@@ -15,6 +20,8 @@ use pagelab_abi::{
 pub(super) enum Outcome {
     /// The reference of the one who looks is its last.
     Freed,
+    /// It is among those that will be written to swap together.
+    Writing,
     /// It goes round once more.
     Keep,
     /// It is in use.
@@ -33,8 +40,9 @@ enum References {
 }
 
 impl<M: Machine + 'static> Mm<M> {
-    /// Gets rid of a page that is isolated, if it was not used, or if `even_used`.
-    pub(super) fn pageout(&self, pfn: Pfn, even_used: bool) -> Outcome {
+    /// Gets rid of a page that is isolated, if it was not used, or if `even_used`. What has to be written
+    /// to swap before waits among `writes`.
+    pub(super) fn pageout(&self, pfn: Pfn, even_used: bool, writes: &mut SwapWrites) -> Outcome {
         let page = self.map.page(pfn.0);
         let mapping = page.mapping.load(Relaxed);
         if page.refcount.load(Relaxed) == 1 {
@@ -51,13 +59,13 @@ impl<M: Machine + 'static> Mm<M> {
             _ => {}
         }
         if !is_anon(mapping) {
-            return self.pageout_of_file(pfn);
+            return self.pageout_of_file(pfn, writes);
         }
         if self.is_pinned(pfn) {
             return Outcome::Keep;
         }
         if is_swap_backed(mapping) {
-            self.pageout_to_swap(pfn)
+            self.pageout_to_swap(pfn, writes)
         } else {
             self.pageout_lazyfree(pfn)
         }
@@ -94,23 +102,45 @@ impl<M: Machine + 'static> Mm<M> {
     }
 
     /// An anonymous page: it is written unless its slot has it already, and each entry gets the slot.
-    fn pageout_to_swap(&self, pfn: Pfn) -> Outcome {
+    fn pageout_to_swap(&self, pfn: Pfn, writes: &mut SwapWrites) -> Outcome {
+        let is_mapped = self.map.page(pfn.0).mapcount.load(Relaxed) > 0;
+        match self.swap_cache_entry(pfn) {
+            // While it is in the swap cache no entry lets anybody store to it.
+            Some(slot) => self.leave_to_swap(pfn, slot),
+            None if is_mapped => {
+                self.write_protect_page(pfn);
+                self.write_later(pfn, writes)
+            }
+            // An entry that was not found, if any, has the page still: nothing is lost.
+            None => Outcome::Activate,
+        }
+    }
+
+    fn write_later(&self, pfn: Pfn, writes: &mut SwapWrites) -> Outcome {
+        match self.swap_out_later(pfn, writes) {
+            Ok(()) => Outcome::Writing,
+            Err(_) => Outcome::Keep,
+        }
+    }
+
+    /// What becomes of a page that was among those to be written.
+    pub(super) fn after_write(&self, pfn: Pfn, written: Result<SwapEntry, SwapError>) -> Outcome {
+        match written {
+            Ok(slot) if is_anon(self.map.page(pfn.0).mapping.load(Relaxed)) => {
+                self.leave_to_swap(pfn, slot)
+            }
+            Ok(slot) => outcome(self.leave_file_to_swap(pfn, slot)),
+            // It would only fail again.
+            Err(SwapError::Io) => Outcome::Activate,
+            Err(_) => Outcome::Keep,
+        }
+    }
+
+    /// An anonymous page whose slot has it.
+    fn leave_to_swap(&self, pfn: Pfn, slot: SwapEntry) -> Outcome {
         let page = self.map.page(pfn.0);
         if page.mapcount.load(Relaxed) > 0 {
-            let slot = match self.swap_cache_entry(pfn) {
-                // While it is in the swap cache no entry lets anybody store to it.
-                Some(slot) => Ok(slot),
-                None => {
-                    self.write_protect_page(pfn);
-                    self.swap_out(pfn)
-                }
-            };
-            match slot {
-                Ok(slot) => self.unmap_to_swap(pfn, slot),
-                // It would only fail again.
-                Err(SwapError::Io) => return Outcome::Activate,
-                Err(_) => return Outcome::Keep,
-            }
+            self.unmap_to_swap(pfn, slot);
         }
         // An entry that was not found, if any, has the page still: nothing is lost either way.
         self.delete_from_swap_cache(pfn);
@@ -134,7 +164,7 @@ impl<M: Machine + 'static> Mm<M> {
 
     /// A page of a file: it leaves all address spaces, and then its file if that can bring it back, or goes
     /// to swap.
-    fn pageout_of_file(&self, pfn: Pfn) -> Outcome {
+    fn pageout_of_file(&self, pfn: Pfn, writes: &mut SwapWrites) -> Outcome {
         let page = self.map.page(pfn.0);
         let mapping = page.mapping.load(Relaxed);
         let group = memory_group_of(page.flags.load(Relaxed));
@@ -145,10 +175,18 @@ impl<M: Machine + 'static> Mm<M> {
             return Outcome::Activate;
         }
         match self.pageout_file(pfn) {
-            Pageout::Dropped => Outcome::Freed,
-            Pageout::Keep => Outcome::Keep,
-            // It would only fail again.
-            Pageout::Failed(_) => Outcome::Activate,
+            Pageout::ToSwap => self.write_later(pfn, writes),
+            other => outcome(other),
         }
+    }
+}
+
+/// What becomes of a page of a file.
+fn outcome(pageout: Pageout) -> Outcome {
+    match pageout {
+        Pageout::Dropped => Outcome::Freed,
+        Pageout::Keep | Pageout::ToSwap => Outcome::Keep,
+        // It would only fail again.
+        Pageout::Failed(_) => Outcome::Activate,
     }
 }

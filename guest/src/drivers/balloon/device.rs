@@ -284,12 +284,12 @@ impl BalloonDevice {
     /// notification returns.
     fn wait(
         &mut self,
-        mut done: impl FnMut(&mut Self) -> Result<bool, Broken>,
+        mut done: impl FnMut(&mut Self) -> Result<Option<u16>, Broken>,
     ) -> Result<(), Broken> {
         for _ in 0..PATIENCE {
             match done(self) {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => {}
                 Err(Broken) => break,
             }
             interrupt::wait();

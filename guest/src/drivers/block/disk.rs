@@ -9,9 +9,9 @@ use crate::drivers::virtio::{
 use core::{
     cell::UnsafeCell,
     fmt,
-    sync::atomic::{AtomicU8, Ordering::Relaxed},
+    sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
 };
-use pagelab_abi::PAGE_SIZE;
+use pagelab_abi::{PAGE_SIZE, swap::DiskIo};
 use pagelab_mm::{Pfn, page_cache::READ_BATCH};
 
 /// Device ID of a block device (section 5).
@@ -45,8 +45,12 @@ mod status {
 /// Looks at the device before it is given up.
 const PATIENCE: u32 = 1_000_000;
 
-/// Entries of the queue: header, status and [`MAX_PAGES`] make 34, and its size is a power of two.
-const ENTRIES: usize = 64;
+/// Entries of the queue: [`MAX_REQUESTS`] of a page have 96, with header and status, and its size is a power of
+/// two.
+const ENTRIES: usize = 128;
+
+/// Most requests that the device has at once: what reclaim writes together.
+const MAX_REQUESTS: usize = 32;
 
 /// Most pages that one request has; a device may take fewer.
 const MAX_PAGES: usize = READ_BATCH;
@@ -69,13 +73,56 @@ struct Header {
     sector: u64,
 }
 
-// SAFETY: the header is written only through the one `Disk` that has the frame, by `&mut`, while the device has no request.
+// SAFETY: the header is written only through the one `Disk` that has the frame, by `&mut`, while the device has
+// no request in this place.
 unsafe impl Sync for Frame {}
+
+/// What a disk does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// From the disk to memory.
+    Read,
+    /// From memory to the disk.
+    Write,
+    /// What was written stays written.
+    Flush,
+}
+
+impl Way {
+    const fn kind(self) -> u32 {
+        match self {
+            Self::Read => request::IN,
+            Self::Write => request::OUT,
+            Self::Flush => request::FLUSH,
+        }
+    }
+
+    /// Where requests that succeeded are counted, and those that the device failed.
+    const fn counters(self, io: &DiskIo) -> (&AtomicU64, &AtomicU64) {
+        match self {
+            Self::Read => (&io.reads, &io.read_errors),
+            Self::Write => (&io.writes, &io.write_errors),
+            Self::Flush => (&io.flushes, &io.flush_errors),
+        }
+    }
+}
+
+/// Pages of a disk that follow one another, and their frames, one or more.
+pub(crate) trait Request {
+    /// The first page.
+    fn first(&self) -> u64;
+
+    /// The frames.
+    fn frames(&self) -> &[Pfn];
+
+    /// Takes the answer.
+    fn answer(&mut self, answer: Result<(), DiskError>);
+}
 
 /// The memory that a driver shares with its device.
 pub(super) struct Parts {
     rings: Rings<ENTRIES>,
-    frame: Frame,
+    frames: [Frame; MAX_REQUESTS],
 }
 
 impl Parts {
@@ -83,14 +130,16 @@ impl Parts {
     pub(super) const fn new() -> Self {
         Self {
             rings: Rings::new(),
-            frame: Frame {
-                header: UnsafeCell::new(Header {
-                    kind: 0,
-                    reserved: 0,
-                    sector: 0,
-                }),
-                status: AtomicU8::new(status::NONE),
-            },
+            frames: [const {
+                Frame {
+                    header: UnsafeCell::new(Header {
+                        kind: 0,
+                        reserved: 0,
+                        sector: 0,
+                    }),
+                    status: AtomicU8::new(status::NONE),
+                }
+            }; MAX_REQUESTS],
         }
     }
 }
@@ -127,8 +176,10 @@ impl fmt::Display for DiskError {
 
 /// The driver's view of the device.
 pub(super) struct Disk {
-    /// Its own: no other disk has these.
-    frame: &'static Frame,
+    /// Its own: no other disk has these. One for each request that the device has.
+    frames: &'static [Frame; MAX_REQUESTS],
+    /// What it was asked for, and how it answered.
+    io: &'static DiskIo,
     transport: Transport,
     queue: Queue<ENTRIES>,
     features: u64,
@@ -140,7 +191,11 @@ pub(super) struct Disk {
 
 impl Disk {
     /// The disk in a register window; none if something else is there. `parts` are for this disk alone.
-    pub(super) fn probe(window: u64, parts: &'static Parts) -> Result<Option<Self>, Error> {
+    pub(super) fn probe(
+        window: u64,
+        parts: &'static Parts,
+        io: &'static DiskIo,
+    ) -> Result<Option<Self>, Error> {
         // SAFETY: the window is a mapped device window from the command line; the balloon's driver,
         // which looks into every window, leaves those alone that are not its own.
         let (transport, id) = unsafe { Transport::new(window)? };
@@ -160,7 +215,8 @@ impl Disk {
         };
         transport.start();
         Ok(Some(Self {
-            frame: &parts.frame,
+            frames: &parts.frames,
+            io,
             transport,
             queue,
             features,
@@ -175,24 +231,54 @@ impl Disk {
         self.sectors / PAGE_SECTORS
     }
 
-    /// Pages that it takes in one request.
-    pub(super) fn seg_max(&self) -> usize {
-        self.seg_max
-    }
-
-    /// Reads pages from `page` on into frames, from 1 to [`Self::seg_max`], in one request.
-    pub(super) fn read_pages(&mut self, page: u64, frames: &[Pfn]) -> Result<(), DiskError> {
-        let sector = self.sector(page, frames.len())?;
-        self.request(request::IN, sector, frames, Direction::FromDevice)
-    }
-
-    /// Writes a frame to a page.
-    pub(super) fn write_page(&mut self, page: u64, frame: Pfn) -> Result<(), DiskError> {
-        if self.features & feature::RO != 0 {
-            return Err(DiskError::ReadOnly);
+    /// Carries requests out, as many at once as there is room for. Each is answered for itself.
+    pub(super) fn transfer<R: Request>(&mut self, way: Way, requests: &mut [R]) {
+        let mut rest = requests;
+        while !rest.is_empty() {
+            let count = self.group(way, rest);
+            let (group, after) = rest.split_at_mut(count.max(1));
+            if count > 0 {
+                for (place, request) in group.iter().enumerate() {
+                    self.give(way, request.first(), request.frames(), place);
+                }
+                self.finish();
+                for (place, request) in group.iter_mut().enumerate() {
+                    request.answer(self.answer(way, place));
+                }
+            } else {
+                let answer = self.transfer_in_parts(way, group[0].first(), group[0].frames());
+                group[0].answer(answer);
+            }
+            rest = after;
         }
-        let sector = self.sector(page, 1)?;
-        self.request(request::OUT, sector, &[frame], Direction::ToDevice)
+    }
+
+    /// How many of the requests, from the first one on, the device can have at once.
+    fn group<R: Request>(&self, way: Way, requests: &[R]) -> usize {
+        let mut room = self.queue.room();
+        let fits = |request: &&R| {
+            let count = request.frames().len();
+            let fits = count <= self.seg_max
+                && count + 2 <= room
+                && self.check(way, request.first(), count).is_ok();
+            room -= if fits { count + 2 } else { 0 };
+            fits
+        };
+        requests.iter().take(MAX_REQUESTS).take_while(fits).count()
+    }
+
+    /// Carries a request out that has more pages than the device takes at once, or says why not.
+    fn transfer_in_parts(&mut self, way: Way, first: u64, frames: &[Pfn]) -> Result<(), DiskError> {
+        self.check(way, first, frames.len())?;
+        for (page, frames) in (first..)
+            .step_by(self.seg_max)
+            .zip(frames.chunks(self.seg_max))
+        {
+            self.give(way, page, frames, 0);
+            self.finish();
+            self.answer(way, 0)?;
+        }
+        Ok(())
     }
 
     /// Waits until everything that was written stays written. A device that cannot flush keeps
@@ -201,48 +287,52 @@ impl Disk {
         if self.features & feature::FLUSH == 0 {
             return Ok(());
         }
-        self.request(request::FLUSH, 0, &[], Direction::ToDevice)
+        self.check(Way::Flush, 0, 0)?;
+        self.give(Way::Flush, 0, &[], 0);
+        self.finish();
+        self.answer(Way::Flush, 0)
     }
 
-    /// The first sector of so many pages.
-    fn sector(&self, page: u64, count: usize) -> Result<u64, DiskError> {
-        let end = page.checked_add(count as u64);
-        if end.is_none_or(|end| end > self.pages()) {
-            return Err(DiskError::BeyondEnd);
-        }
-        Ok(page * PAGE_SECTORS)
-    }
-
-    /// Asks for something with the content of frames, which go one way, and waits.
-    fn request(
-        &mut self,
-        kind: u32,
-        sector: u64,
-        frames: &[Pfn],
-        direction: Direction,
-    ) -> Result<(), DiskError> {
+    /// Why a request for so many pages is of no use, if it is.
+    fn check(&self, way: Way, first: u64, count: usize) -> Result<(), DiskError> {
+        let end = first.checked_add(count as u64);
         if self.broken {
-            return Err(DiskError::Broken);
+            Err(DiskError::Broken)
+        } else if end.is_none_or(|end| end > self.pages()) {
+            Err(DiskError::BeyondEnd)
+        } else if way == Way::Write && self.features & feature::RO != 0 {
+            Err(DiskError::ReadOnly)
+        } else {
+            Ok(())
         }
+    }
+
+    /// Gives a request that is of use to the device, in a place that no other request has.
+    fn give(&mut self, way: Way, first: u64, frames: &[Pfn], place: usize) {
         let header = Header {
-            kind,
+            kind: way.kind(),
             reserved: 0,
-            sector,
+            sector: first * PAGE_SECTORS,
         };
-        // SAFETY: the frame's one disk, by `&mut`; the device has no request that names the header.
-        unsafe { *self.frame.header.get() = header };
-        self.frame.status.store(status::NONE, Relaxed);
+        let Frame { header: at, status } = &self.frames[place];
+        // SAFETY: a place of this one disk, by `&mut`; the device has no request that names the header.
+        unsafe { *at.get() = header };
+        status.store(status::NONE, Relaxed);
         let header = Buffer {
-            address: physical(self.frame.header.get()),
+            address: physical(at.get()),
             len: size_of::<Header>() as u32,
         };
         let answer = Buffer {
-            address: physical(&raw const self.frame.status),
+            address: physical(&raw const *status),
             len: 1,
         };
         let page = |frame: Pfn| Buffer {
             address: u64::from(frame.0) * PAGE_SIZE,
             len: PAGE_SIZE as u32,
+        };
+        let direction = match way {
+            Way::Read => Direction::FromDevice,
+            Way::Write | Way::Flush => Direction::ToDevice,
         };
         let chain = (0..frames.len() + 2).map(|place| match place.checked_sub(1) {
             None => (header, Direction::ToDevice),
@@ -252,28 +342,45 @@ impl Disk {
             },
         });
         self.queue.give_chain(chain);
-        self.transport.notify(0);
-        self.wait()
     }
 
-    /// Waits for the answer. pagelab's own host is done when the notification returns; another one
-    /// works while the guest looks at a register.
-    fn wait(&mut self) -> Result<(), DiskError> {
+    /// Waits until all requests that were given are back. pagelab's own host is done when the notification
+    /// returns; another one works while the guest looks at a register.
+    fn finish(&mut self) {
+        self.transport.notify(0);
         for _ in 0..PATIENCE {
             match self.queue.take() {
-                Ok(true) => match self.frame.status.load(Relaxed) {
-                    status::OK => return Ok(()),
-                    status::IOERR => return Err(DiskError::Io),
-                    status::UNSUPP => return Err(DiskError::Unsupported),
-                    _ => break,
-                },
-                Ok(false) if self.transport.needs_reset() => break,
-                Ok(false) => {}
+                Ok(Some(_)) if self.queue.is_busy() => {}
+                Ok(Some(_)) => return,
+                Ok(None) if self.transport.needs_reset() => break,
+                Ok(None) => {}
                 Err(_) => break,
             }
         }
+        self.give_up();
+    }
+
+    /// What the device says of the request in a place, and counts it.
+    fn answer(&mut self, way: Way, place: usize) -> Result<(), DiskError> {
+        if self.broken {
+            return Err(DiskError::Broken);
+        }
+        let (good, bad) = way.counters(self.io);
+        let (answer, counter) = match self.frames[place].status.load(Relaxed) {
+            status::OK => (Ok(()), good),
+            status::IOERR => (Err(DiskError::Io), bad),
+            status::UNSUPP => (Err(DiskError::Unsupported), bad),
+            _ => {
+                self.give_up();
+                return Err(DiskError::Broken);
+            }
+        };
+        counter.store(counter.load(Relaxed) + 1, Relaxed);
+        answer
+    }
+
+    fn give_up(&mut self) {
         self.broken = true;
         log::warn!("the disk broke the protocol or stopped answering; it is not used any more");
-        Err(DiskError::Broken)
     }
 }

@@ -1,20 +1,23 @@
 //! virtio-blk (virtio 1.2, section 5.2): the disks that the kernel swaps to and that it has files on.
 //!
-//! One request at a time, and the kernel waits for it: interrupts are off for the queue, so a disk never
-//! decides when something happens. Pages go by their physical addresses, and so need no address in
-//! the kernel.
+//! The kernel gives one request, or some at once, and waits until all are answered: interrupts are off for the
+//! queue, so a disk never decides when something happens. Pages go by their physical addresses, and so
+//! need no address in the kernel.
 //!
 //! * `disk`: features, the queue, waiting for the device.
 
 mod disk;
 
-pub(crate) use disk::DiskError;
+pub(crate) use disk::{DiskError, Way};
 
 use crate::{cmdline::Device, root};
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use disk::{Disk, Parts};
+use core::{slice, sync::atomic::Ordering::Relaxed};
+use disk::{Disk, Parts, Request};
 use pagelab_abi::{PAGE_SIZE, swap::DiskIo};
-use pagelab_mm::Pfn;
+use pagelab_mm::{
+    Pfn,
+    machine::{SwapIoError, SwapRequest},
+};
 use spin::{Mutex, Once};
 
 /// Sectors of a page.
@@ -67,7 +70,7 @@ impl Drive {
             log::warn!("{name}: the window at {at:#x} is too small");
             return;
         }
-        match Disk::probe(window, &self.parts) {
+        match Disk::probe(window, &self.parts, (self.io)()) {
             Ok(Some(disk)) => {
                 (self.io)().pages.store(disk.pages(), Relaxed);
                 self.disk.call_once(|| Mutex::new(disk));
@@ -91,27 +94,41 @@ impl Drive {
     /// Reads pages of the disk that follow one another, in as few requests as the disk allows. After
     /// an error, what [`Self::read`] says holds of all frames.
     pub(crate) fn read_many(&self, first: u64, frames: &[Pfn]) -> Result<(), DiskError> {
-        let io = (self.io)();
-        let most = self.with(|disk| Ok(disk.seg_max()))?;
-        for (page, frames) in (first..).step_by(most).zip(frames.chunks(most)) {
-            let done = self.with(|disk| disk.read_pages(page, frames));
-            account(done, &io.reads, &io.read_errors)?;
-        }
-        Ok(())
+        self.transfer_one(Way::Read, first, frames)
     }
 
     /// Writes a frame to a page of the disk. After an error the page may have its old content, the
     /// new one, or part of each.
     pub(crate) fn write(&self, page: u64, frame: Pfn) -> Result<(), DiskError> {
-        let io = (self.io)();
-        let done = self.with(|disk| disk.write_page(page, frame));
-        account(done, &io.writes, &io.write_errors)
+        self.transfer_one(Way::Write, page, &[frame])
+    }
+
+    /// Carries requests out that the disk gets at once, as many as there is room for; each has its own answer.
+    pub(crate) fn transfer<R: Request>(&self, way: Way, requests: &mut [R]) {
+        let done = self.with(|disk| {
+            disk.transfer(way, requests);
+            Ok(())
+        });
+        if let Err(error) = done {
+            for request in requests {
+                request.answer(Err(error));
+            }
+        }
+    }
+
+    fn transfer_one(&self, way: Way, first: u64, frames: &[Pfn]) -> Result<(), DiskError> {
+        let mut request = Single {
+            first,
+            frames,
+            answer: Err(DiskError::NoDisk),
+        };
+        self.transfer(way, slice::from_mut(&mut request));
+        request.answer
     }
 
     /// Waits until everything that was written stays written.
     pub(crate) fn flush(&self) -> Result<(), DiskError> {
-        let io = (self.io)();
-        account(self.with(Disk::flush), &io.flushes, &io.flush_errors)
+        self.with(Disk::flush)
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Disk) -> Result<R, DiskError>) -> Result<R, DiskError> {
@@ -121,17 +138,38 @@ impl Drive {
     }
 }
 
-/// Counts what the device answered; what never reached it is not its doing.
-fn account(
-    done: Result<(), DiskError>,
-    good: &AtomicU64,
-    bad: &AtomicU64,
-) -> Result<(), DiskError> {
-    let counter = match done {
-        Ok(()) => good,
-        Err(DiskError::Io | DiskError::Unsupported) => bad,
-        Err(_) => return done,
-    };
-    counter.store(counter.load(Relaxed) + 1, Relaxed);
-    done
+/// A request by itself.
+struct Single<'a> {
+    first: u64,
+    frames: &'a [Pfn],
+    answer: Result<(), DiskError>,
+}
+
+impl Request for Single<'_> {
+    fn first(&self) -> u64 {
+        self.first
+    }
+
+    fn frames(&self) -> &[Pfn] {
+        self.frames
+    }
+
+    fn answer(&mut self, answer: Result<(), DiskError>) {
+        self.answer = answer;
+    }
+}
+
+/// One of those that the memory manager has for its swap device.
+impl Request for SwapRequest<'_> {
+    fn first(&self) -> u64 {
+        self.slot
+    }
+
+    fn frames(&self) -> &[Pfn] {
+        self.frames
+    }
+
+    fn answer(&mut self, answer: Result<(), DiskError>) {
+        self.done = answer.map_err(|_| SwapIoError);
+    }
 }

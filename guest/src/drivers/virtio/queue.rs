@@ -1,5 +1,5 @@
-//! A split virtqueue (virtio 1.2, section 2.7) for one chain at a time: what the balloon and the disk
-//! need.
+//! A split virtqueue (virtio 1.2, section 2.7) for a few chains that are given together and all come back
+//! before there are new ones: what the balloon and the disks need.
 //!
 //! The device is not trusted. What it writes (the used ring) is read once and checked; the
 //! descriptors, which it could write too, are never read back.
@@ -124,6 +124,10 @@ pub(crate) struct Queue<const N: usize> {
     given: u16,
     /// Chains that came back.
     returned: u16,
+    /// Descriptors that the chains have which are with the device, the first ones.
+    used: usize,
+    /// Whether a chain begins with this descriptor and is with the device.
+    heads: [bool; N],
     broken: bool,
 }
 
@@ -134,6 +138,8 @@ impl<const N: usize> Queue<N> {
             rings,
             given: 0,
             returned: 0,
+            used: 0,
+            heads: [false; N],
             broken: false,
         }
     }
@@ -157,27 +163,35 @@ impl<const N: usize> Queue<N> {
         self.rings.available.flags.store(NO_INTERRUPT, Relaxed);
     }
 
-    /// Gives one chain to the device: 1 to `N` buffers of one direction. The caller then notifies it.
+    /// Descriptors that chains can still have until all those that are with the device are back.
+    pub(crate) fn room(&self) -> usize {
+        if self.is_busy() { N - self.used } else { N }
+    }
+
+    /// Gives one chain to the device: 1 to [`Self::room`] buffers of one direction. The caller then notifies it.
     ///
     /// # Panics
-    /// If a chain is with the device, or the number of buffers is out of range.
+    /// If the number of buffers is out of range.
     pub(crate) fn give(&mut self, buffers: impl ExactSizeIterator<Item = Buffer>, to: Direction) {
         self.give_chain(buffers.map(|buffer| (buffer, to)));
     }
 
-    /// As [`Self::give`]; the buffers that the device writes come last.
+    /// As [`Self::give`]; the buffers that the device writes come last. Returns the number by which the
+    /// chain comes back.
     ///
     /// # Panics
     /// As [`Self::give`].
     pub(crate) fn give_chain(
         &mut self,
         buffers: impl ExactSizeIterator<Item = (Buffer, Direction)>,
-    ) {
-        let count = buffers.len();
-        assert!(!self.is_busy() && (1..=N).contains(&count));
-        // SAFETY: this queue alone writes the descriptors, and the device has no chain.
+    ) -> u16 {
+        let (count, room) = (buffers.len(), self.room());
+        assert!((1..=room).contains(&count), "{count} buffers do not fit");
+        let head = N - room;
+        // SAFETY: this queue alone writes the descriptors, and the device has no chain with those from `head` on.
         let descriptors = unsafe { &mut *self.rings.descriptors.get() };
-        for (i, ((buffer, to), descriptor)) in buffers.zip(descriptors).enumerate() {
+        let free = descriptors.iter_mut().skip(head);
+        for (i, ((buffer, to), descriptor)) in buffers.zip(free).enumerate() {
             let write = if to == Direction::FromDevice {
                 WRITE
             } else {
@@ -188,33 +202,41 @@ impl<const N: usize> Queue<N> {
                 address: buffer.address,
                 len: buffer.len,
                 flags: write | next,
-                next: i as u16 + 1,
+                next: (head + i + 1) as u16,
             };
         }
+        self.used = head + count;
+        self.heads[head] = true;
         let available = &self.rings.available;
-        available.ring[usize::from(self.given) % N].store(0, Relaxed);
+        available.ring[usize::from(self.given) % N].store(head as u16, Relaxed);
         self.given = self.given.wrapping_add(1);
         available.index.store(self.given, Release);
+        head as u16
     }
 
-    /// Takes the chain back if the device is done with it. None while it is not.
-    pub(crate) fn take(&mut self) -> Result<bool, Broken> {
+    /// Takes a chain back if the device is done with one, and says which. None while it is not.
+    pub(crate) fn take(&mut self) -> Result<Option<u16>, Broken> {
         if self.broken {
             return Err(Broken);
         }
         let index = self.rings.used.index.load(Acquire);
         if index == self.returned {
-            return Ok(false);
+            return Ok(None);
         }
         let id = self.rings.used.ring[usize::from(self.returned) % N]
             .id
             .load(Relaxed);
-        if !self.is_busy() || index != self.given || id != 0 {
-            self.broken = true;
-            return Err(Broken);
+        let with_device = self.given.wrapping_sub(self.returned);
+        let head = self.heads.get_mut(id as usize);
+        match head.filter(|head| **head && index.wrapping_sub(self.returned) <= with_device) {
+            Some(head) => *head = false,
+            None => {
+                self.broken = true;
+                return Err(Broken);
+            }
         }
-        self.returned = index;
-        Ok(true)
+        self.returned = self.returned.wrapping_add(1);
+        Ok(Some(id as u16))
     }
 }
 
@@ -245,9 +267,9 @@ mod tests {
         let mut queue = queue();
         for round in 1..=70_000_u32 {
             queue.give([BUFFER, BUFFER].into_iter(), Direction::FromDevice);
-            assert!(queue.is_busy() && !queue.take().unwrap());
+            assert!(queue.is_busy() && queue.take().unwrap().is_none());
             answer(&queue, round as u16, 0);
-            assert!(queue.take().unwrap() && !queue.is_busy());
+            assert!(queue.take().unwrap() == Some(0) && !queue.is_busy());
         }
         // SAFETY: no device has the rings.
         let [first, second, ..] = unsafe { *queue.rings.descriptors.get() };
@@ -296,10 +318,40 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "is_busy")]
-    fn a_second_chain_is_refused() {
+    fn chains_that_are_given_together_come_back_in_any_order() {
         let mut queue = queue();
-        queue.give([BUFFER].into_iter(), Direction::ToDevice);
-        queue.give([BUFFER].into_iter(), Direction::ToDevice);
+        for round in 0..40_000_u16 {
+            let pair = [(BUFFER, Direction::ToDevice); 2];
+            let heads = [(); 2].map(|()| queue.give_chain(pair.into_iter()));
+            assert_eq!((heads, queue.room()), ([0, 2], 0));
+            let index = round.wrapping_mul(2).wrapping_add(1);
+            answer(&queue, index, 2);
+            assert_eq!(queue.take().unwrap(), Some(2));
+            assert!(queue.is_busy() && queue.take().unwrap().is_none());
+            answer(&queue, index.wrapping_add(1), 0);
+            assert_eq!(queue.take().unwrap(), Some(0));
+            assert!(!queue.is_busy());
+        }
+    }
+
+    #[test]
+    fn a_chain_that_comes_back_twice_breaks_the_queue() {
+        let mut queue = queue();
+        for _ in 0..2 {
+            queue.give([BUFFER].into_iter(), Direction::ToDevice);
+        }
+        answer(&queue, 1, 1);
+        assert_eq!(queue.take().unwrap(), Some(1));
+        answer(&queue, 2, 1);
+        assert!(queue.take().is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "do not fit")]
+    fn more_than_there_is_room_for_is_refused() {
+        let mut queue = queue();
+        for _ in 0..5 {
+            queue.give([BUFFER].into_iter(), Direction::ToDevice);
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
 };
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
+    gfp::Gfp,
     mman::{MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_PAGEOUT, MremapFlags, Prot},
     vmstat::VmEvent,
 };
@@ -350,4 +351,30 @@ proptest! {
             user.destroy();
         }
     }
+}
+
+#[test]
+fn reclaim_takes_a_huge_page_apart_and_all_of_it_comes_back() {
+    let world = World::with_swap(1200);
+    let mut user = program(&world, Some(MADV_HUGEPAGE));
+    for page in 0..512 {
+        store(&mut user, HUGE + page * PAGE, page as u8 | 1).unwrap();
+    }
+    assert!(is_huge(&user));
+    // Used pages get a second chance, so the lists are gone through more than once.
+    for _ in 0..1000 {
+        if user.swapped() == 512 {
+            break;
+        }
+        world.mm().direct_reclaim(Gfp::HIGHUSER_MOVABLE);
+        check(world.mm(), &mut [&mut user]);
+    }
+    assert_eq!((user.swapped(), user.resident()), (512, 0));
+    assert!(!is_huge(&user));
+    for page in 0..512 {
+        let loaded = load(&mut user, HUGE + page * PAGE);
+        assert_eq!(loaded, Ok(page as u8 | 1), "{page}");
+    }
+    check(world.mm(), &mut [&mut user]);
+    user.destroy();
 }
