@@ -13,7 +13,8 @@
 //!    workload holds it for reading, tries it for reading.
 //! 2. `drivers::balloon::BALLOON`. Held while the balloon allocates and frees; whoever comes from
 //!    inside an allocation (out of memory) only tries it.
-//! 3. `drivers::block::SWAP` and `FILES`, never both. Nothing is allocated and no event raised under it.
+//! 3. `drivers::block::SWAP` and `FILES`, never both. Nothing is allocated under it, and no event
+//!    raised but `io_wait`, at which the host looks and nobody in the guest does.
 //! 4. Those of the memory manager (see `pagelab_mm`), which calls nothing of this crate under them.
 #![cfg_attr(pagelab_kernel, no_std, no_main)]
 #![cfg_attr(not(pagelab_kernel), allow(dead_code, unused_imports))]

@@ -52,10 +52,13 @@ pub enum EventKind {
     /// The memory of a frame is broken, and the kernel has dealt with it: pfn,
     /// [`crate::memory_failure::MfType`] | [`crate::memory_failure::MfResult`] << 8.
     MemoryFailure = 20,
+    /// The kernel waits for a disk, and nothing else happens: the event from which on the disk answers, the event that
+    /// this is.
+    IoWait = 21,
 }
 
 /// Number of [`EventKind`]s.
-pub const NR_EVENT_KINDS: usize = 20;
+pub const NR_EVENT_KINDS: usize = 21;
 
 impl EventKind {
     /// All kinds, in the order of their numbers, which start at 1.
@@ -80,6 +83,7 @@ impl EventKind {
         Self::FileWrite,
         Self::OomKill,
         Self::MemoryFailure,
+        Self::IoWait,
     ];
 
     /// The name used in output and in stop conditions.
@@ -105,6 +109,7 @@ impl EventKind {
             Self::FileWrite => "file_write",
             Self::OomKill => "oom_kill",
             Self::MemoryFailure => "memory_failure",
+            Self::IoWait => "io_wait",
         }
     }
 }

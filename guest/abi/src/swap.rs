@@ -170,12 +170,22 @@ pub struct DiskIo {
     pub write_errors: AtomicU64,
     /// Flushes that the device answered with an error.
     pub flush_errors: AtomicU64,
+    /// Requests that failed because the device is not used any more: it broke the protocol, or did not answer in
+    /// [`IO_TIMEOUT`].
+    pub unanswered: AtomicU64,
     /// Errors that reached the workload, be it as an error or as a signal; the others were coped with
     /// below it.
     pub reported: AtomicU64,
     /// Entries that lead to swap and are in no page table, but with the kernel's own workload.
     pub held: AtomicU64,
+    /// Written by the host: the event from which on the device answers requests that it keeps back; 0 if
+    /// there are none. The guest notifies the device again then.
+    pub due: AtomicU64,
 }
+
+/// Events after which the guest gives up a device that keeps a request back: on its clock 50 ms (Linux waits for 30 s,
+/// `BLK_MQ_DEFAULT_RQ_TIMEOUT`).
+pub const IO_TIMEOUT: u64 = 50_000;
 
 impl DiskIo {
     /// No device.
@@ -188,8 +198,10 @@ impl DiskIo {
             read_errors: AtomicU64::new(0),
             write_errors: AtomicU64::new(0),
             flush_errors: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
             reported: AtomicU64::new(0),
             held: AtomicU64::new(0),
+            due: AtomicU64::new(0),
         }
     }
 }

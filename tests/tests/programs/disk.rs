@@ -103,6 +103,18 @@ fn an_error_of_writing_reaches_each_descriptor_once() {
 }
 
 #[test]
+fn a_slow_disk_is_waited_for() {
+    let directory = directory();
+    let disk = ["--disk", path(directory.path())];
+    let run = |fault: &[&str]| run(&[&disk[..], fault].concat(), &["./disk_errors"]);
+    let Some(fast) = run(&[]) else { return };
+    let slow = run(&["--fault", "file_io,probability=30,delay=200"]).unwrap();
+    assert_eq!(stdout(&slow), stdout(&fast), "{slow:#}");
+    let delayed = slow.pointer("/disk/device/delayed").unwrap().as_u64();
+    assert!(delayed > Some(3), "{slow:#}");
+}
+
+#[test]
 fn a_page_that_cannot_be_read_is_eio_and_sigbus_and_never_wrong() {
     let directory = directory();
     let disk = ["--disk", path(directory.path())];

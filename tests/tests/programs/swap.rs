@@ -40,9 +40,9 @@ fn they_have_been_there() {
     let Some(report) = run(&SWAP, &["./swap"]) else {
         return;
     };
-    let (writes, reads) = ("/swap/guest/writes", "/swap/guest/reads");
+    let (writes, read) = ("/swap/guest/writes", "/swap/device/bytes_read");
     assert!(number(&report, writes) > 2500, "{}", report["swap"]);
-    assert!(number(&report, reads) > 1500, "{}", report["swap"]);
+    assert!(number(&report, read) > 1500 << 12, "{}", report["swap"]);
     // And where there is too little room for all of them, some have.
     let Some(small) = run(&["--swap", "512K"], &["./swap"]) else {
         return;
@@ -63,7 +63,7 @@ fn shared_memory_has_been_there() {
         report["swap"]
     );
     assert!(
-        number(&report, "/swap/guest/reads") > 400,
+        number(&report, "/swap/device/bytes_read") > 400 << 12,
         "{}",
         report["swap"]
     );
@@ -99,6 +99,48 @@ fn errors_of_the_device_reach_the_program_as_what_they_are() {
         assert_eq!(told, counts.iter().sum::<u64>(), "{fault}");
         assert!(2 * told <= injector["injected"].as_u64().unwrap());
     }
+}
+
+/// What a slow device does is what a fast one does, later: and twice the same.
+#[test]
+fn a_slow_device_makes_programs_wait_and_changes_nothing() {
+    let Some(fast) = run(&SWAP, &["./swap_errors", "count"]) else {
+        return;
+    };
+    let fault = "swap_io,probability=10,delay=300";
+    let slow = || {
+        run(
+            &[&SWAP[..], &["--fault", fault, "--audit-every", "2000"]].concat(),
+            &["./swap_errors", "count"],
+        )
+        .unwrap()
+    };
+    let (first, second) = (slow(), slow());
+    assert_eq!(first["program"]["stdout"], fast["program"]["stdout"]);
+    let delayed = number(&first, "/swap/device/delayed");
+    assert_eq!(number(&first, "/faults/injectors/0/injected"), delayed);
+    assert!(delayed > 5, "{}", first["swap"]);
+    // Some of them were under way at the same time.
+    assert!(number(&first, "/events") > number(&fast, "/events") + 300);
+    for key in ["trace_hash", "events"] {
+        assert_eq!(first[key], second[key], "{key}");
+    }
+}
+
+/// What could not be written to a device that never answers stays, and no program is told.
+#[test]
+fn a_device_that_does_not_answer_is_given_up() {
+    let fault = ["--fault", "swap_io,rw=write,nth=1,delay=60000"];
+    let options = [&SWAP[..], &fault].concat();
+    let Some(report) = run(&options, &["./swap_errors", "count"]) else {
+        return;
+    };
+    let expected = "wrong bytes: 0\nother signals: 0\nother errors: 0\nsignals 0 errors 0\n";
+    assert_eq!(report["program"]["stdout"], expected, "{report:#}");
+    // All that time was waited for it.
+    assert!(number(&report, "/events") > 50_000, "{report:#}");
+    assert!(number(&report, "/swap/guest/unanswered") > 0, "{report:#}");
+    assert_eq!(number(&report, "/swap/guest/write_errors"), 0);
 }
 
 #[test]

@@ -143,7 +143,8 @@ pub(super) struct RunArguments {
     /// Failing allocations (fail_page_alloc, failslab) or requests to the swap device (swap_io)
     /// or to the disk with files (file_io), with
     /// Linux's knobs; may be repeated. pid=, comm=, task-filter=1 and site=FUNCTION choose whose
-    /// allocations. Or bitflip: one bit at=ADDRESS, or of a struct= (page, zone, vma, pte, user).
+    /// allocations; delay=EVENTS has requests succeed that much later. Or bitflip: one bit at=ADDRESS,
+    /// or of a struct= (page, zone, vma, pte, user).
     /// Or machine_check: the memory of a frame breaks, pfn=, gva= with pid=, or the nth= of= user, anon,
     /// file, free, slab or kernel, at=EVENT.
     #[arg(long, value_name = "NAME,KNOB=VALUE,…")]
@@ -237,6 +238,7 @@ Examples:
   pagelab run --fault bitflip,struct=zone,zone=Normal,field=free_pages,bit=3,event=2000
   pagelab run --fault machine_check,nth=5,of=anon,at=900 -- ./program
   pagelab run --workload swap --swap 256M --fault swap_io,rw=write,probability=5
+  pagelab run --memory 16M --swap 64M --fault swap_io,rw=read,probability=10,delay=500 -- ./program
   pagelab run --stop-at page_alloc,nth=3,min-order=2 --inspect buddyinfo
   pagelab run -- ./hello one two            run a program (cc -static -o hello hello.c)
   pagelab run --file input.txt:/data/in --env LANG=C -- ./sum /data/in

@@ -103,17 +103,17 @@ mod tests {
                 _ => ReadWrite::Write,
             };
             let mut alone = Injector::new(&spec, 1, Injected::default());
-            let expected: Vec<bool> = (0..20).map(|n| alone.should_fail(what(n), 1)).collect();
+            let expected: Vec<bool> = (0..20).map(|n| alone.is_chosen(what(n), 1)).collect();
             for released_at in 0..6 {
                 let mut injector = Injector::new(&spec.held(), 1, Injected::default());
                 let mut seen = Vec::new();
-                seen.extend((0..released_at).map(|n| injector.should_fail(what(n), 1)));
+                seen.extend((0..released_at).map(|n| injector.is_chosen(what(n), 1)));
                 let passed = expected[..released_at as usize].contains(&true);
                 assert_eq!(injector.release(&spec), !passed, "{text} {released_at}");
                 if passed {
                     continue;
                 }
-                seen.extend((released_at..20).map(|n| injector.should_fail(what(n), 1)));
+                seen.extend((released_at..20).map(|n| injector.is_chosen(what(n), 1)));
                 assert_eq!(seen, expected, "{text} {released_at}");
                 assert_eq!(injector.counts(), alone.counts());
             }

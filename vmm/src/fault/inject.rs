@@ -5,6 +5,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{FaultSpec, Injected, ReadWrite};
 
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is carried out.
+    Pass,
+    /// It fails.
+    Fail,
+    /// It is carried out so many events later.
+    Delay(u64),
+}
+
 /// One injector's knobs and its state. The knobs mean what they mean in Linux's `struct fault_attr`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Injector {
@@ -19,6 +30,8 @@ pub struct Injector {
     pub(super) nth: u64,
     /// What `nth` becomes when it has fired.
     pub(super) then: u64,
+    /// Events that a chosen request takes longer, and succeeds; 0 if it fails.
+    delay: u64,
     /// Candidates until the next one that `interval` lets fail.
     interval_left: u32,
     rng: u64,
@@ -39,6 +52,7 @@ impl Injector {
             space: u64::try_from(spec.space).unwrap_or(0),
             nth: spec.nth,
             then: spec.then,
+            delay: spec.delay,
             interval_left: 0,
             rng: seed,
             counts: so_far,
@@ -82,7 +96,15 @@ impl Injector {
     }
 
     /// Decides about a request of so many bytes. Costs a comparison while nothing is armed.
-    pub fn should_fail(&mut self, what: ReadWrite, bytes: u64) -> bool {
+    pub fn decide(&mut self, what: ReadWrite, bytes: u64) -> Decision {
+        match (self.is_chosen(what, bytes), self.delay) {
+            (false, _) => Decision::Pass,
+            (true, 0) => Decision::Fail,
+            (true, events) => Decision::Delay(events),
+        }
+    }
+
+    pub(super) fn is_chosen(&mut self, what: ReadWrite, bytes: u64) -> bool {
         let armed = self.probability != 0 || self.nth != 0;
         if !armed || self.only.is_some_and(|only| only != what) {
             return false;
@@ -154,7 +176,7 @@ mod tests {
         let mut injector = injector(text);
         let fails = |n: &u32| {
             let what = if n.is_multiple_of(2) { Write } else { Read };
-            injector.should_fail(what, 4096)
+            injector.decide(what, 4096) == Decision::Fail
         };
         (1..=200).filter(fails).collect()
     }
@@ -185,7 +207,7 @@ mod tests {
         let mut observer = Injector::observer(&"swap_io,rw=write,nth=1".parse().unwrap());
         assert!(observer.is_observer() && !observer.has_observed());
         for what in [Write, Read, Write] {
-            assert!(!observer.should_fail(what, 4096));
+            assert!(!observer.is_chosen(what, 4096));
         }
         assert!(observer.has_observed());
         assert_eq!(observer.take_observed(), [Write, Write]);
@@ -196,16 +218,25 @@ mod tests {
     #[test]
     fn counts_are_of_candidates_and_go_on() {
         let mut first = injector("swap_io,nth=2,rw=write");
-        assert!(!first.should_fail(Read, 4096));
-        assert!(!first.should_fail(Write, 4096));
-        assert!(first.should_fail(Write, 4096));
-        assert!(!first.should_fail(Write, 4096));
+        assert!(!first.is_chosen(Read, 4096));
+        assert!(!first.is_chosen(Write, 4096));
+        assert!(first.is_chosen(Write, 4096));
+        assert!(!first.is_chosen(Write, 4096));
         let counts = first.counts();
         assert_eq!((counts.seen, counts.injected), (2, 1));
         let spec = "swap_io,nth=1".parse().unwrap();
         let mut second = Injector::new(&spec, 1, counts);
-        assert!(second.should_fail(Read, 4096));
+        assert!(second.is_chosen(Read, 4096));
         assert_eq!((second.counts().seen, second.counts().injected), (3, 2));
-        assert!(!Injector::default().should_fail(Read, 4096));
+        assert!(!Injector::default().is_chosen(Read, 4096));
+    }
+    #[test]
+    fn what_is_delayed_does_not_fail() {
+        let mut injector = injector("swap_io,nth=2,delay=700,rw=read");
+        assert_eq!(injector.decide(Write, 4096), Decision::Pass);
+        assert_eq!(injector.decide(Read, 4096), Decision::Pass);
+        assert_eq!(injector.decide(Read, 4096), Decision::Delay(700));
+        assert_eq!(injector.decide(Read, 4096), Decision::Pass);
+        assert_eq!(injector.counts().injected, 1);
     }
 }

@@ -22,5 +22,5 @@ pub use caller::CallerFilter;
 pub use error::FaultError;
 pub use held::release;
 pub use host::{HOST_FAULTS, HostFault, MachineCheckSpec, Target, is_host_fault};
-pub use inject::Injector;
+pub use inject::{Decision, Injector};
 pub use spec::{FaultKind, FaultSpec, ReadWrite};

@@ -11,6 +11,10 @@ use pagelab_abi::{gfp::Gfp, task::PID_MAX};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
+/// Most events that a request can be made to take longer. A guest gives up a disk that takes more than
+/// [`pagelab_abi::swap::IO_TIMEOUT`].
+const MAX_DELAY: u64 = 1_000_000_000;
+
 /// Which allocations fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultKind {
@@ -18,9 +22,9 @@ pub enum FaultKind {
     FailPageAlloc,
     /// Slab allocations (`kmem_cache_alloc`, `kmalloc`).
     Failslab,
-    /// Reads and writes of the swap device, which answers them with an error.
+    /// Requests to the swap device, which answers them with an error, or late.
     SwapIo,
-    /// Reads and writes of the disk with files, which answers them with an error.
+    /// Requests to the disk with files, which answers them with an error, or late.
     FileIo,
 }
 
@@ -70,6 +74,8 @@ pub struct FaultSpec {
     pub caller: CallerFilter,
     /// Only requests of this direction (`swap_io`, `file_io`); none for both.
     pub rw: Option<ReadWrite>,
+    /// Events that a request takes longer, and then succeeds (`swap_io`, `file_io`); 0 if it fails.
+    pub delay: u64,
     /// Event at which the fault is armed; none for the end of boot.
     pub at: Option<u64>,
 }
@@ -132,6 +138,7 @@ impl FaultKind {
                 "times",
                 "space",
                 "rw",
+                "delay",
                 "nth",
                 "then",
                 "at",
@@ -157,6 +164,7 @@ impl FaultSpec {
             cache: String::new(),
             caller: CallerFilter::new(),
             rw: None,
+            delay: 0,
             at: None,
         }
     }
@@ -191,6 +199,10 @@ impl FaultSpec {
             "at" => self.at = Some(number(knob, value, 0..=u64::MAX, "a number of events")?),
             "gfp" => self.gfp = gfp(value)?,
             "rw" => self.rw = Some(read_write(value)?),
+            "delay" => {
+                let allowed = "a number of events from 1 to 1000000000";
+                self.delay = number(knob, value, 1..=MAX_DELAY, allowed)?;
+            }
             "pid" => {
                 let most = PID_MAX - 1;
                 let pid = number(knob, value, 1..=most, "a process's number, 1 to 32767")?;
@@ -353,6 +365,9 @@ impl fmt::Display for FaultSpec {
         if let Some(direction) = self.rw {
             write!(f, ",rw={}", direction.name())?;
         }
+        if self.delay != 0 {
+            write!(f, ",delay={}", self.delay)?;
+        }
         if let Some(at) = self.at {
             write!(f, ",at={at}")?;
         }
@@ -392,6 +407,8 @@ mod tests {
         );
         assert!(error("failslab,probability=101").contains("probability=101 is out of range"));
         assert!(error("swap_io,nth=1,rw=both").contains("rw=both"));
+        assert!(error("swap_io,nth=1,delay=0").contains("a number of events from 1"));
+        assert!(error("failslab,nth=1,delay=5").contains("unknown knob 'delay' of failslab"));
         assert!(error("swap_io,nth=1,gfp=ZERO").contains("unknown knob 'gfp' of swap_io"));
         assert!(error("failslab,then=1,probability=1").contains("then has no use"));
         assert!(error("failslab,nth=0").contains("nth takes a number from 1"));
@@ -412,7 +429,7 @@ mod tests {
 
         #[test]
         fn display_parses_to_the_same(
-            kind in 0usize..4, write: Option<bool>, probability in 0u32..=100, interval in 1u32..9, times in -1i32..9,
+            kind in 0usize..4, write: Option<bool>, delay in 0u64..=MAX_DELAY, probability in 0u32..=100, interval in 1u32..9, times in -1i32..9,
             space in 0i32..9, order in 0u32..=10, nth in 1u64..9, then in 0u64..9, at: Option<u64>, bits in 0u32..1 << 16,
             pid in prop::option::of(1u32..PID_MAX), comm in "[a-z]{0,3}", task_filter: bool,
             site in prop::sample::select(vec!["", "fork", "copy_pages"]),
@@ -435,6 +452,7 @@ mod tests {
                     _ => CallerFilter { pid, comm, task_filter, site: site.to_owned() },
                 },
                 rw: write.filter(|_| kind >= FaultKind::SwapIo).map(direction),
+                delay: if kind >= FaultKind::SwapIo { delay } else { 0 },
                 ..FaultSpec::new(kind)
             };
             prop_assert_eq!(spec.to_string().parse::<FaultSpec>().unwrap(), spec);

@@ -17,12 +17,12 @@ pub struct Swap {
     pub guest: GuestSwap,
 }
 
-/// The guest's own account of a disk, in requests of one page.
+/// The guest's own account of a disk, in requests: each has a page, or several that follow one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GuestSwap {
-    /// Pages that were read.
+    /// Reads that succeeded.
     pub reads: u64,
-    /// Pages that were written.
+    /// Writes that succeeded.
     pub writes: u64,
     /// Flushes that succeeded.
     pub flushes: u64,
@@ -32,6 +32,8 @@ pub struct GuestSwap {
     pub write_errors: u64,
     /// Flushes that the device answered with an error.
     pub flush_errors: u64,
+    /// Requests that failed because the guest does not use the device any more.
+    pub unanswered: u64,
     /// Errors that reached the workload.
     pub reported: u64,
 }
@@ -45,6 +47,7 @@ impl From<&DiskIo> for GuestSwap {
             read_errors: io.read_errors.load(Relaxed),
             write_errors: io.write_errors.load(Relaxed),
             flush_errors: io.flush_errors.load(Relaxed),
+            unanswered: io.unanswered.load(Relaxed),
             reported: io.reported.load(Relaxed),
         }
     }

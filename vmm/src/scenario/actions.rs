@@ -6,6 +6,7 @@ use super::{
     flip, host_act, plan,
 };
 use crate::{
+    devices::block::ClockPlace,
     fault::{self, FaultKind, FaultSpec, Injected, Injector},
     machine::{Machine, MachineDisk, call_sites::SiteError},
     pressure::{PressureProfile, Sample},
@@ -182,13 +183,15 @@ impl Actions {
 
     fn arm(&self, machine: &Machine, spec: &FaultSpec) -> Result<(), RunError> {
         if matches!(spec.kind, FaultKind::SwapIo | FaultKind::FileIo) {
+            let root = machine.root_page()?.address();
+            let clock = ClockPlace::of(root, spec.kind);
             // What is only observed fails neither way.
             if let Some(mut disk) = disk_of(machine, spec.kind)
                 && !disk.injector().is_observer()
             {
                 let seed = fault::seed(spec.kind, self.seed);
                 let injector = Injector::new(spec, seed, disk.injected());
-                disk.inject(injector);
+                disk.inject(injector, clock);
             }
             return Ok(());
         }
@@ -206,7 +209,7 @@ impl Actions {
     /// Shows each candidate of `spec`, and lets none fail.
     fn observe(&self, machine: &Machine, spec: &FaultSpec) -> Result<(), RunError> {
         if let Some(mut disk) = disk_of(machine, spec.kind) {
-            disk.inject(Injector::observer(spec));
+            disk.inject(Injector::observer(spec), None);
             return Ok(());
         }
         let unreachable = FaultSpec {

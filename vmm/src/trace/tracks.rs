@@ -145,6 +145,11 @@ pub(super) fn instant(event: &Event) -> Option<Instant> {
             let name = format!("memory failure: {name}");
             (FAULTS, name, json!({"pfn": a, "result": result}))
         }
+        EventKind::IoWait => (
+            row(PROCESSES, pid),
+            "wait for a disk".to_owned(),
+            json!({"until": a}),
+        ),
         EventKind::OomKill => (
             OOM,
             format!("killed process {a}"),

@@ -1,18 +1,26 @@
 //! A disk: features, the queue, requests and waiting for them.
 
 use super::PAGE_SECTORS;
-use crate::drivers::virtio::{
-    mmio::{Error, Transport},
-    physical,
-    queue::{Buffer, Direction, Queue, Rings},
+use crate::{
+    drivers::virtio::{
+        mmio::{Error, Transport},
+        physical,
+        queue::{Buffer, Direction, Queue, Rings},
+    },
+    memory::mm,
+    root,
 };
 use core::{
     cell::UnsafeCell,
     fmt,
     sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
 };
-use pagelab_abi::{PAGE_SIZE, swap::DiskIo};
-use pagelab_mm::{Pfn, page_cache::READ_BATCH};
+use pagelab_abi::{
+    PAGE_SIZE,
+    event::EventKind,
+    swap::{DiskIo, IO_TIMEOUT},
+};
+use pagelab_mm::{Pfn, machine::Machine, page_cache::READ_BATCH};
 
 /// Device ID of a block device (section 5).
 const BLOCK_ID: u32 = 2;
@@ -76,6 +84,17 @@ struct Header {
 // SAFETY: the header is written only through the one `Disk` that has the frame, by `&mut`, while the device has
 // no request in this place.
 unsafe impl Sync for Frame {}
+
+/// Lets time go on until an event: nobody else can run, for the kernel is in the middle of something. False if that is
+/// too far away.
+fn wait_for_event(due: u64) -> bool {
+    let until = due.min(root::events().saturating_add(IO_TIMEOUT));
+    while root::events() < until {
+        mm().machine()
+            .event(EventKind::IoWait, due, root::events() + 1);
+    }
+    until == due
+}
 
 /// What a disk does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,7 +288,7 @@ impl Disk {
 
     /// Carries a request out that has more pages than the device takes at once, or says why not.
     fn transfer_in_parts(&mut self, way: Way, first: u64, frames: &[Pfn]) -> Result<(), DiskError> {
-        self.check(way, first, frames.len())?;
+        self.usable(way, first, frames.len())?;
         for (page, frames) in (first..)
             .step_by(self.seg_max)
             .zip(frames.chunks(self.seg_max))
@@ -287,10 +306,19 @@ impl Disk {
         if self.features & feature::FLUSH == 0 {
             return Ok(());
         }
-        self.check(Way::Flush, 0, 0)?;
+        self.usable(Way::Flush, 0, 0)?;
         self.give(Way::Flush, 0, &[], 0);
         self.finish();
         self.answer(Way::Flush, 0)
+    }
+
+    /// As [`Self::check`]; that the disk is broken is counted.
+    fn usable(&self, way: Way, first: u64, count: usize) -> Result<(), DiskError> {
+        let checked = self.check(way, first, count);
+        if checked == Err(DiskError::Broken) {
+            root::count(&self.io.unanswered);
+        }
+        checked
     }
 
     /// Why a request for so many pages is of no use, if it is.
@@ -345,15 +373,27 @@ impl Disk {
     }
 
     /// Waits until all requests that were given are back. pagelab's own host is done when the notification
-    /// returns; another one works while the guest looks at a register.
+    /// returns, or says at which event it will be; another one works while the guest looks at a register.
     fn finish(&mut self) {
         self.transport.notify(0);
         for _ in 0..PATIENCE {
             match self.queue.take() {
                 Ok(Some(_)) if self.queue.is_busy() => {}
                 Ok(Some(_)) => return,
-                Ok(None) if self.transport.needs_reset() => break,
-                Ok(None) => {}
+                Ok(None) => match self.io.due.load(Relaxed) {
+                    0 if self.transport.needs_reset() => break,
+                    0 => {}
+                    due => {
+                        if !wait_for_event(due) {
+                            self.broken = true;
+                            log::warn!(
+                                "the disk did not answer within {IO_TIMEOUT} events; it is not used any more"
+                            );
+                            return;
+                        }
+                        self.transport.notify(0);
+                    }
+                },
                 Err(_) => break,
             }
         }
@@ -363,6 +403,7 @@ impl Disk {
     /// What the device says of the request in a place, and counts it.
     fn answer(&mut self, way: Way, place: usize) -> Result<(), DiskError> {
         if self.broken {
+            root::count(&self.io.unanswered);
             return Err(DiskError::Broken);
         }
         let (good, bad) = way.counters(self.io);
@@ -372,10 +413,11 @@ impl Disk {
             status::UNSUPP => (Err(DiskError::Unsupported), bad),
             _ => {
                 self.give_up();
+                root::count(&self.io.unanswered);
                 return Err(DiskError::Broken);
             }
         };
-        counter.store(counter.load(Relaxed) + 1, Relaxed);
+        root::count(counter);
         answer
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The kernel gives one request, or some at once, and waits until all are answered: interrupts are off for the
 //! queue, so a disk never decides when something happens. Pages go by their physical addresses, and so
-//! need no address in the kernel.
+//! need no address in the kernel. A host may keep a request back until an event of the clock, as a slow disk would: the
+//! kernel waits in its place, and each event of that time is an `io_wait`.
 //!
 //! * `disk`: features, the queue, waiting for the device.
 

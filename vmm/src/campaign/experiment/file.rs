@@ -205,6 +205,8 @@ fault_table! {
     site = "site",
     /// Only read or write.
     rw = "rw",
+    /// Events that a request takes longer, and then succeeds.
+    delay = "delay",
     /// Event at which it is armed; of a bit flip: the guest physical address.
     at = "at",
     /// Of a bit flip: page, zone, vma, pte or user.

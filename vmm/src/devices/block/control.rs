@@ -2,7 +2,7 @@
 
 use vm_memory::GuestMemoryBackend;
 
-use super::{Backing, Block, Counters};
+use super::{Backing, Block, ClockPlace, Counters};
 use crate::devices::virtio::mmio::VirtioMmio;
 use crate::fault::{FaultSpec, Injected, Injector, ReadWrite};
 
@@ -25,9 +25,12 @@ impl<M: GuestMemoryBackend> BlockDevice<M> {
         self.device().counters
     }
 
-    /// Makes reads and writes fail from now on as the injector says, instead of the one before.
-    pub fn inject(&mut self, injector: Injector) {
-        self.device_mut().injector = injector;
+    /// Makes reads and writes fail, or wait, from now on as the injector says, instead of the one before. None waits
+    /// before it is said where the guest's clock is; that is remembered.
+    pub fn inject(&mut self, injector: Injector, clock: Option<ClockPlace>) {
+        let device = self.device_mut();
+        device.injector = injector;
+        device.delay.set_clock(clock);
     }
 
     /// The injector.

@@ -12,6 +12,7 @@ use vm_memory::GuestMemoryBackend;
 
 use super::backing::Backing;
 use super::config;
+use super::delay::Delay;
 use super::request::{OutsideRam, Request, Run};
 use super::{
     Counters, FEATURE_BLK_SIZE, FEATURE_FLUSH, FEATURE_RO, FEATURE_SEG_MAX, MAX_DATA, QUEUE_SIZE,
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::devices::virtio::queue::Virtqueue;
 use crate::devices::virtio::{Violation, VirtioDevice};
-use crate::fault::{Injector, ReadWrite};
+use crate::fault::{Decision, Injector, ReadWrite};
 
 /// A disk. The host's side of it is on [`super::BlockDevice`].
 #[derive(Debug)]
@@ -29,8 +30,10 @@ pub struct Block {
     id: &'static str,
     pub(super) features: u64,
     pub(super) counters: Counters,
-    /// Makes reads and writes fail.
+    /// Makes reads and writes fail, or wait.
     pub(super) injector: Injector,
+    /// Those that wait.
+    pub(super) delay: Delay,
 }
 
 /// Why a request is not carried out.
@@ -76,7 +79,63 @@ impl Block {
             features: 0,
             counters: Counters::default(),
             injector: Injector::default(),
+            delay: Delay::default(),
         }
+    }
+
+    /// What becomes of a request: one that makes no sense, or is neither a read nor a write, is no candidate.
+    fn decide<M: GuestMemoryBackend>(&mut self, request: &Request, ram: &M) -> Decision {
+        let Request {
+            data_out, data_in, ..
+        } = request;
+        let (what, data, other) = match request.kind {
+            VIRTIO_BLK_T_IN => (ReadWrite::Read, data_in, data_out),
+            VIRTIO_BLK_T_OUT if !self.backing.is_read_only() => {
+                (ReadWrite::Write, data_out, data_in)
+            }
+            _ => return Decision::Pass,
+        };
+        if self.check(request.sector, data, other).is_err() || !data.is_in_ram(ram) {
+            return Decision::Pass;
+        }
+        self.injector.decide(what, data.len())
+    }
+
+    /// Carries a request out, and answers it.
+    fn finish<M: GuestMemoryBackend>(
+        &mut self,
+        head: u16,
+        request: &Request,
+        fails: bool,
+        queue: &mut Virtqueue,
+        ram: &M,
+    ) -> Result<(), Violation> {
+        let done = if fails {
+            Err(self.injected(request.kind))
+        } else {
+            self.serve(request, ram)
+        };
+        let (status, written) = match done {
+            // The status follows what was written only if the driver left no more room.
+            Ok(data) if u64::from(data) == request.data_in.len() => (VIRTIO_BLK_S_OK, data + 1),
+            Ok(data) => (VIRTIO_BLK_S_OK, data),
+            Err(refusal) => {
+                self.count_refusal(request.kind, &refusal);
+                let written = u32::from(request.data_in.is_empty());
+                (refusal.status(), written)
+            }
+        };
+        request.answer(ram, status as u8);
+        queue.give_back(ram, head, written)
+    }
+
+    /// A request is made to fail.
+    fn injected(&mut self, kind: u32) -> Refusal {
+        match kind {
+            VIRTIO_BLK_T_IN => self.counters.injected_reads += 1,
+            _ => self.counters.injected_writes += 1,
+        }
+        Refusal::Injected
     }
 
     /// Carries a request out. Returns the bytes that were written into the driver's buffers.
@@ -111,10 +170,6 @@ impl Block {
         if !data.is_in_ram(ram) {
             return Err(Refusal::Malformed);
         }
-        if self.injector.should_fail(ReadWrite::Read, data.len()) {
-            self.counters.injected_reads += 1;
-            return Err(Refusal::Injected);
-        }
         let mut bytes = vec![0; data.len() as usize];
         self.backing.read(request.sector, &mut bytes)?;
         data.write(ram, &bytes)?;
@@ -130,10 +185,6 @@ impl Block {
             return Err(Refusal::Malformed);
         }
         let bytes = data.read(ram)?;
-        if self.injector.should_fail(ReadWrite::Write, data.len()) {
-            self.counters.injected_writes += 1;
-            return Err(Refusal::Injected);
-        }
         self.backing.write(request.sector, &bytes)?;
         if self.features & FEATURE_FLUSH == 0 {
             // A driver that cannot flush counts on it (section 5.2.6.2).
@@ -220,25 +271,33 @@ impl<M: GuestMemoryBackend> VirtioDevice<M> for Block {
     }
 
     fn notify(&mut self, _index: usize, queue: &mut Virtqueue, ram: &M) -> Result<(), Violation> {
+        for held in self.delay.take_due(ram) {
+            self.finish(held.head, &held.request, false, queue, ram)?;
+        }
         for chain in queue.take_all(ram)? {
             let request = Request::parse(&chain, ram)?;
-            let (status, written) = match self.serve(&request, ram) {
-                // The status follows what was written only if the driver left no more room.
-                Ok(data) if u64::from(data) == request.data_in.len() => (VIRTIO_BLK_S_OK, data + 1),
-                Ok(data) => (VIRTIO_BLK_S_OK, data),
-                Err(refusal) => {
-                    self.count_refusal(request.kind, &refusal);
-                    let written = u32::from(request.data_in.is_empty());
-                    (refusal.status(), written)
+            let decision = self.decide(&request, ram);
+            let request = match decision {
+                Decision::Delay(events) => {
+                    match self.delay.hold(ram, events, chain.head(), request) {
+                        Ok(()) => {
+                            self.counters.delayed += 1;
+                            continue;
+                        }
+                        Err(request) => request,
+                    }
                 }
+                Decision::Pass | Decision::Fail => request,
             };
-            request.answer(ram, status as u8);
-            queue.give_back(ram, chain.head(), written)?;
+            let fails = decision == Decision::Fail;
+            self.finish(chain.head(), &request, fails, queue, ram)?;
         }
+        self.delay.tell(ram);
         Ok(())
     }
 
     fn reset(&mut self) {
         self.features = 0;
+        self.delay.clear();
     }
 }

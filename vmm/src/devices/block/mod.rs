@@ -2,12 +2,13 @@
 //!
 //! All work is done while the guest stands in the write that notified the device, so that a run is
 //! repeatable: a request is complete when the notification returns, and its interrupt is raised
-//! there and nowhere else.
+//! there and nowhere else. One that is delayed is held back until an event of the guest's clock, and
+//! complete at the first notification from there on.
 //!
 //! * [`backing`]: where the sectors are: anonymous sparse memory, or a file. [`layers`]: what is
 //!   written after a snapshot.
 //! * `request`: a descriptor chain taken apart. It may be cut into buffers in any way.
-//! * `device`: what a request does. `config`: the configuration space.
+//! * `device`: what a request does. `delay`: requests that are held back. `config`: the configuration space.
 //!
 //! Feature bits: flush, most segments, block size, read-only. A request that makes no sense is
 //! answered with VIRTIO_BLK_S_IOERR or VIRTIO_BLK_S_UNSUPP; one that has no place for an answer is a
@@ -16,6 +17,7 @@
 pub mod backing;
 mod config;
 mod control;
+mod delay;
 mod device;
 mod error;
 pub mod layers;
@@ -27,6 +29,7 @@ mod tests;
 
 pub use backing::Backing;
 pub use control::BlockDevice;
+pub use delay::ClockPlace;
 pub use device::Block;
 pub use error::BackingError;
 pub use state::BlockState;
@@ -94,4 +97,6 @@ pub struct Counters {
     pub injected_writes: u64,
     /// Requests that the host's own file or memory failed; among the errors.
     pub host_errors: u64,
+    /// Requests that were held back.
+    pub delayed: u64,
 }

@@ -10,6 +10,7 @@
 //!
 //! Where one buffer ends and the next begins is the driver's choice (section 2.7.4.1).
 
+use serde::{Deserialize, Serialize};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
 use crate::devices::virtio::Violation;
@@ -26,13 +27,13 @@ const STATUS: u64 = 1;
 pub(super) struct OutsideRam;
 
 /// Buffers as one run of bytes: address and length of each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Run {
     parts: Buffers,
 }
 
 /// One request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Request {
     /// Number of what is to be done.
     pub(super) kind: u32,

@@ -3,16 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 use super::backing::Sectors;
+use super::delay::Delay;
 use super::{Block, Counters};
 use crate::devices::state::{StateError, Stateful};
 use crate::fault::Injector;
 
-/// What a disk has counted, what is to fail, and its sectors.
+/// What a disk has counted, what is to fail, what it holds back, and its sectors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BlockState {
     features: u64,
     counters: Counters,
     injector: Injector,
+    delay: Delay,
     /// The sectors. In a saved snapshot they stand apart, so none here leaves those of the disk.
     #[serde(skip)]
     pub(crate) sectors: Option<Sectors>,
@@ -26,6 +28,7 @@ impl Stateful for Block {
             features: self.features,
             counters: self.counters,
             injector: self.injector.clone(),
+            delay: self.delay.clone(),
             sectors: Some(self.backing.freeze()),
         }
     }
@@ -34,6 +37,7 @@ impl Stateful for Block {
         self.features = state.features;
         self.counters = state.counters;
         self.injector = state.injector.clone();
+        self.delay = state.delay.clone();
         if let Some(sectors) = &state.sectors {
             self.backing.restore(sectors);
         }

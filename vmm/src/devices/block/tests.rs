@@ -1,15 +1,18 @@
 //! The disk as a driver and the host see it.
 
 use std::fs;
+use std::mem::offset_of;
 
+use pagelab_abi::{event::EventClock, root::Root, swap::DiskIo};
 use proptest::prelude::*;
 use virtio_bindings::bindings::virtio_mmio::*;
 use vm_memory::{Bytes, GuestAddress};
 
 use super::*;
+use crate::devices::state::Stateful;
 use crate::devices::virtio::Violation;
 use crate::devices::virtio::driver::{Driver, INDIRECT, NEXT, WRITE, random_queue};
-use crate::fault::Injector;
+use crate::fault::{FaultKind, Injector};
 
 const READ: u32 = 0;
 const WRITE_OUT: u32 = 1;
@@ -345,7 +348,7 @@ fn an_injected_error_changes_nothing_and_is_counted() {
     let arm = |driver: &mut Driver<Block>, text: &str| {
         let so_far = driver.device.injected();
         let injector = Injector::new(&text.parse().unwrap(), 1, so_far);
-        driver.device.inject(injector);
+        driver.device.inject(injector, None);
     };
     arm(&mut driver, "swap_io,nth=2,rw=write");
     let [old, new] = [pattern(512, 1), pattern(512, 2)];
@@ -369,6 +372,90 @@ fn an_injected_error_changes_nothing_and_is_counted() {
     assert_eq!((counters.read_errors, counters.write_errors), (1, 2));
     let injected = driver.device.injected();
     assert_eq!((injected.seen, injected.injected), (3, 2));
+}
+
+/// A disk whose next request waits for 300 events, and the addresses in the guest's root page of the event
+/// count, and of the event at which the disk answers.
+fn delaying(driver: &mut Driver<Block>) -> [GuestAddress; 2] {
+    let root = driver.buffer(&[0; 4096]);
+    let spec = "swap_io,nth=1,delay=300".parse().unwrap();
+    let injector = Injector::new(&spec, 1, driver.device.injected());
+    let clock = ClockPlace::of(root, FaultKind::SwapIo);
+    driver.device.inject(injector, clock);
+    let now = offset_of!(Root, clock) + offset_of!(EventClock, count);
+    let due = offset_of!(Root, swap_io) + offset_of!(DiskIo, due);
+    [now, due].map(|offset| GuestAddress(root + offset as u64))
+}
+
+/// Asks for the first sector; returns where the data and the status will be.
+fn ask(driver: &mut Driver<Block>) -> u64 {
+    let header = driver.buffer(&header(READ, 0));
+    let room = driver.buffer(&[NO_STATUS; 513]);
+    offer(driver, &[(header, 16, 0), (room, 513, WRITE)]);
+    driver.notify(0);
+    room
+}
+
+#[test]
+fn a_delayed_request_is_carried_out_at_its_event_and_not_before() {
+    let mut driver = started();
+    let data = pattern(512, 7);
+    assert_eq!(send(&mut driver, (WRITE_OUT, 0), &data, 0).status, OK);
+    let [now, due] = delaying(&mut driver);
+    driver.ram.write_obj(1000_u64, now).unwrap();
+    let room = ask(&mut driver);
+    let read = |driver: &Driver<Block>| {
+        let mut bytes = vec![0; 513];
+        driver
+            .ram
+            .read_slice(&mut bytes, GuestAddress(room))
+            .unwrap();
+        bytes
+    };
+    assert_eq!(
+        (driver.used(0), read(&driver)),
+        (None, vec![NO_STATUS; 513])
+    );
+    assert_eq!(driver.ram.read_obj::<u64>(due).unwrap(), 1300);
+    // A notification that comes too early is none, and what waits is part of the state.
+    driver.ram.write_obj(1299_u64, now).unwrap();
+    driver.notify(0);
+    assert_eq!(driver.used(0), None);
+    let state = driver.device.state();
+    driver.device.restore(&state).unwrap();
+    driver.ram.write_obj(1300_u64, now).unwrap();
+    driver.notify(0);
+    assert_eq!(driver.used(0), Some((0, 513)));
+    assert_eq!(read(&driver), [&data[..], &[OK]].concat());
+    let counters = driver.device.counters();
+    assert_eq!((counters.reads, counters.delayed), (1, 1));
+    assert_eq!(driver.ram.read_obj::<u64>(due).unwrap(), 0);
+    // Others do not wait.
+    assert_eq!(send(&mut driver, (READ, 0), &[], 512).data, data);
+}
+
+#[test]
+fn a_reset_forgets_what_waits() {
+    let mut driver = started();
+    let [now, _] = delaying(&mut driver);
+    ask(&mut driver);
+    driver.negotiate(1 << 32);
+    driver.set_up_queue(0, 16);
+    driver.write(VIRTIO_MMIO_STATUS, 15);
+    driver.ram.write_obj(9999_u64, now).unwrap();
+    driver.notify(0);
+    let counters = driver.device.counters();
+    assert_eq!((counters.reads, counters.delayed), (0, 1));
+}
+
+#[test]
+fn without_a_clock_nothing_waits() {
+    let mut driver = started();
+    let spec = "swap_io,nth=1,delay=300".parse().unwrap();
+    let injector = Injector::new(&spec, 1, driver.device.injected());
+    driver.device.inject(injector, None);
+    assert_eq!(send(&mut driver, (READ, 0), &[], 512).status, OK);
+    assert_eq!(driver.device.counters().delayed, 0);
 }
 
 #[test]

@@ -267,7 +267,9 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend + Send + Sync> BusDevice for Virt
 
     fn write(&mut self, offset: u64, data: &[u8]) -> Option<BusEvent> {
         if offset >= CONFIG {
-            if self.registers.status & DRIVER != 0 && self.registers.status & (FAILED | NEEDS_RESET) == 0 {
+            if self.registers.status & DRIVER != 0
+                && self.registers.status & (FAILED | NEEDS_RESET) == 0
+            {
                 self.device.write_config(offset - CONFIG, data);
             }
             return None;

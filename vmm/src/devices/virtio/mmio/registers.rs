@@ -27,7 +27,9 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
             VIRTIO_MMIO_VERSION => VERSION,
             VIRTIO_MMIO_DEVICE_ID => self.device.id(),
             VIRTIO_MMIO_VENDOR_ID => VENDOR,
-            VIRTIO_MMIO_DEVICE_FEATURES => half(self.offered_features(), self.registers.device_features_sel),
+            VIRTIO_MMIO_DEVICE_FEATURES => {
+                half(self.offered_features(), self.registers.device_features_sel)
+            }
             VIRTIO_MMIO_QUEUE_NUM_MAX => self.selected().map_or(0, |q| q.max_size().into()),
             VIRTIO_MMIO_QUEUE_READY => self.selected().map_or(0, |q| q.is_ready().into()),
             VIRTIO_MMIO_INTERRUPT_STATUS => self.registers.interrupt_status,
@@ -53,7 +55,11 @@ impl<D: VirtioDevice<M>, M: GuestMemoryBackend> VirtioMmio<D, M> {
             _ if self.registers.status & (FAILED | NEEDS_RESET) != 0 => {}
             VIRTIO_MMIO_DRIVER_FEATURES => {
                 self.require(register, DRIVER, FEATURES_OK)?;
-                set_half(&mut self.registers.driver_features, self.registers.driver_features_sel, value);
+                set_half(
+                    &mut self.registers.driver_features,
+                    self.registers.driver_features_sel,
+                    value,
+                );
             }
             VIRTIO_MMIO_QUEUE_NUM => self.configure(register)?.set_size(value),
             VIRTIO_MMIO_QUEUE_DESC_LOW => self.set_low(register, Part::Descriptors, value)?,

@@ -5,8 +5,8 @@ use vm_memory::GuestMemoryBackend;
 
 use super::{Registers, VirtioMmio};
 use crate::devices::state::{StateError, Stateful};
-use crate::devices::virtio::queue::VirtqueueState;
 use crate::devices::virtio::VirtioDevice;
+use crate::devices::virtio::queue::VirtqueueState;
 
 /// The state of the transport, and that of the device.
 #[derive(Clone, Debug, Serialize, Deserialize)]

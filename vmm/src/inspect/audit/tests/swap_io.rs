@@ -26,6 +26,7 @@ const DEVICE: Counters = Counters {
     injected_reads: 3,
     injected_writes: 4,
     host_errors: 0,
+    delayed: 0,
 };
 
 /// The fields of the guest's account that go with it.
@@ -71,6 +72,22 @@ fn each_difference_is_found() {
     };
     let result = audit(&malformed, None);
     assert!(result.findings[0].contains("1 malformed"), "{result:#?}");
+}
+
+#[test]
+fn while_the_guest_waits_it_may_not_have_seen_all_that_was_done() {
+    let ahead = Counters {
+        writes: 8,
+        ..DEVICE
+    };
+    let due = Some((offset_of!(DiskIo, due), 500));
+    assert!(audit(&ahead, None).violated());
+    assert!(audit(&ahead, due).held());
+    let behind = Counters {
+        writes: 6,
+        ..DEVICE
+    };
+    assert!(audit(&behind, due).violated());
 }
 
 #[test]

@@ -1,15 +1,12 @@
 //! Pages go out, or stay.
 
-use super::slot;
-use super::{AT, PAGES, content, filled, page_out, swapped};
-use crate::{
-    machine::Machine as _,
-    user_mm::tests::{
-        FaultSignal, MmapRequest, PAGE, RW, World,
-        cpu::{load, store, switch},
-        oracle::check,
-    },
+use super::{AT, PAGES, content, filled, page_out, slot, swapped};
+use crate::user_mm::tests::{
+    FaultSignal, MmapRequest, PAGE, RW, World,
+    cpu::{load, store, switch},
+    oracle::check,
 };
+use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
     errno::Errno,
     mman::{MADV_DONTNEED, MADV_FREE, MADV_PAGEOUT, MapFlags},
