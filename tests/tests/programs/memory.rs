@@ -16,6 +16,12 @@ alike! {
     a_program_takes_anothers_place: ["./undo", "program"],
 }
 
+/// Linux checks them in this order since 6.17.
+#[test]
+fn wrong_arguments_of_mremap() {
+    crate::compare::alike_unless("older order", &["./remap_errors"]);
+}
+
 /// QEMU's software CPU loads before it stores, so that Linux there takes two faults for each.
 #[test]
 fn what_is_read_and_written_back_is_one_fault() {

@@ -53,6 +53,7 @@ impl<M: Machine + 'static> UserMm<M> {
             || keeps && old_len != new_len
             || !old.is_multiple_of(PAGE_SIZE)
             || align(new_len) == 0
+            || align(new_len) > USER_END
         {
             return Err(Errno::EINVAL);
         }
@@ -63,7 +64,12 @@ impl<M: Machine + 'static> UserMm<M> {
             flags,
         };
         if elsewhere {
-            return self.remap_to(what, new_addr);
+            self.check_target(what, new_addr)?;
+            return if flags.contains(MremapFlags::FIXED) && what.old_len == what.new_len {
+                self.remap_all(what, new_addr)
+            } else {
+                self.remap_to(what, new_addr)
+            };
         }
         let area = self.tree().find(old).map(Area::of).ok_or(Errno::EFAULT)?;
         if what.old_len >= what.new_len {
@@ -84,14 +90,14 @@ impl<M: Machine + 'static> UserMm<M> {
         self.move_area(what, at)
     }
 
-    /// Linux: `mremap_to`. What is wrong with the target comes before what is wrong with the source
-    /// (`check_mremap_params`, since Linux 6.17).
-    fn remap_to(&mut self, mut what: Move, to: u64) -> Result<u64, Errno> {
+    /// What is wrong with the target, which comes before what is wrong with the source (Linux:
+    /// `check_mremap_params`, since 6.17).
+    fn check_target(&mut self, what: Move, to: u64) -> Result<(), Errno> {
         let Move {
             old,
             old_len,
             new_len,
-            flags,
+            ..
         } = what;
         let end = to.checked_add(new_len).filter(|&end| end <= USER_END);
         let Some(end) = end.filter(|_| to.is_multiple_of(PAGE_SIZE)) else {
@@ -103,8 +109,49 @@ impl<M: Machine + 'static> UserMm<M> {
         if self.tree().len() + 2 >= MAX_MAP_COUNT - 3 {
             return Err(Errno::ENOMEM);
         }
+        Ok(())
+    }
+
+    /// Moves all areas of a range, with the gaps between them but for one in front (Linux: `remap_move`,
+    /// since 6.17).
+    fn remap_all(&mut self, what: Move, to: u64) -> Result<u64, Errno> {
+        let end = what.old.saturating_add(what.old_len);
+        let (mut at, mut moved) = (what.old, Err(Errno::EFAULT));
+        while let Some(area) = self.tree().find_intersection(at, end).map(Area::of) {
+            if area.start > at && moved.is_err() {
+                return Err(Errno::EFAULT);
+            }
+            let start = area.start.max(at);
+            let len = area.end.min(end) - start;
+            let part = Move {
+                old: start,
+                old_len: len,
+                new_len: len,
+                ..what
+            };
+            let done = self.remap_to(part, to + (start - what.old))?;
+            moved = moved.or(Ok(done));
+            at = start + len;
+        }
+        moved
+    }
+
+    /// Linux: `mremap_to`.
+    fn remap_to(&mut self, mut what: Move, to: u64) -> Result<u64, Errno> {
+        let Move {
+            old,
+            old_len,
+            new_len,
+            flags,
+        } = what;
+        let end = to + new_len;
         // Before anything is unmapped.
-        self.tree().find(old).ok_or(Errno::EFAULT)?;
+        let area = self.tree().find(old).map(Area::of).ok_or(Errno::EFAULT)?;
+        let kept = Move {
+            old_len: old_len.min(new_len),
+            ..what
+        };
+        self.check_resize(&area, kept)?;
         let fixed = flags.contains(MremapFlags::FIXED);
         if fixed {
             check_fixed(to, new_len)?;
@@ -140,6 +187,7 @@ impl<M: Machine + 'static> UserMm<M> {
             return Err(Errno::EFAULT);
         }
         let counts = area.flags.contains(VmFlags::ACCOUNT) || is_accountable(area.flags);
+        self.may_lock_future(area.flags, more >> PAGE_SHIFT)?;
         self.may_expand(area.flags, more >> PAGE_SHIFT)?;
         if what.new_len > USER_END || counts && more >> PAGE_SHIFT > self.mm.total_ram_and_swap() {
             return Err(Errno::ENOMEM);

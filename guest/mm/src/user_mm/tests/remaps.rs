@@ -124,3 +124,27 @@ fn errors_are_linux_s() {
     assert_eq!(ask(AT, PAGE, 1 << 46, may, 0), Err(Errno::ENOMEM));
     check(world.mm(), &mut [&mut user]);
 }
+
+#[test]
+fn all_areas_of_a_range_move_with_the_gaps_between_them() {
+    let world = World::new();
+    let mut user = four_pages(&world);
+    user.munmap(AT + PAGE, PAGE).unwrap();
+    user.mprotect(AT + 3 * PAGE, PAGE, Prot::READ).unwrap();
+    let to = 0x80_0000;
+    let flags = MremapFlags::MAYMOVE | MremapFlags::FIXED;
+    let fault = user.mremap(AT + PAGE, 2 * PAGE, 2 * PAGE, flags, to);
+    assert_eq!(fault, Err(Errno::EFAULT), "a gap in front");
+    assert_eq!(user.mremap(AT, 5 * PAGE, 5 * PAGE, flags, to), Ok(to));
+    holds(&mut user, to, &[1]);
+    holds(&mut user, to + 2 * PAGE, &[3, 4]);
+    assert_eq!(
+        store(&mut user, to + 3 * PAGE, 9),
+        Err(FaultSignal::AccErr(to + 3 * PAGE))
+    );
+    for gap in [to + PAGE, to + 4 * PAGE, AT, AT + 2 * PAGE] {
+        assert_eq!(load(&mut user, gap), Err(FaultSignal::MapErr(gap)));
+    }
+    check(world.mm(), &mut [&mut user]);
+    user.destroy();
+}
