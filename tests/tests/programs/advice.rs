@@ -20,7 +20,7 @@ fn directory() -> TempDir {
 
 #[test]
 fn advice_changes_no_file_and_has_linux_s_errors() {
-    for build in [Build::Glibc, Build::Musl] {
+    for &build in crate::compare::libraries(&["./advice"]) {
         if let Some(folder) = programs(build) {
             let empty = tempfile::tempdir().unwrap();
             fs::write(empty.path().join("of-a-test"), "").unwrap();

@@ -9,7 +9,8 @@
 //! what_it_shows: ["./name", "first argument"],
 //! ```
 //!
-//! It is built with glibc and, where `musl-gcc` is there, with musl, and both are compared. So it
+//! It is built with glibc and, where `musl-gcc` is there, with musl, and both are compared (see
+//! [`compare::libraries`]). So it
 //! must print nothing that one Linux machine prints otherwise than another: no addresses, process
 //! numbers, times or sizes of the machine.
 

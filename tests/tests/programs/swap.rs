@@ -14,7 +14,7 @@ alike! {
 
 #[test]
 fn pages_go_to_swap_and_come_back_as_they_were() {
-    for build in [Build::Glibc, Build::Musl] {
+    for &build in crate::compare::libraries(&["./swap"]) {
         if let Some(folder) = programs(build) {
             alike_in(folder, &SWAP, &["./swap"]);
             alike_in(folder, &SWAP, &["./shared_swap"]);

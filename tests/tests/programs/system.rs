@@ -21,7 +21,7 @@ fn cpu(build: Build, option: &str) -> Option<String> {
 
 #[test]
 fn programs_see_the_same_cpu_everywhere_or_the_hosts() {
-    for build in [Build::Glibc, Build::Musl] {
+    for &build in crate::compare::libraries(&["./cpuid"]) {
         let Some(text) = cpu(build, "baseline") else {
             return;
         };
@@ -36,7 +36,7 @@ fn programs_see_the_same_cpu_everywhere_or_the_hosts() {
 
 #[test]
 fn counters_are_the_event_clock() {
-    for build in [Build::Glibc, Build::Musl] {
+    for &build in crate::compare::libraries(&["./counters"]) {
         let Some(folder) = programs(build) else {
             return;
         };
