@@ -22,6 +22,7 @@
 mod access;
 mod arch;
 mod cmdline;
+mod cred;
 mod doorbell;
 mod drivers;
 mod event_log;

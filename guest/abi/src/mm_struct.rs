@@ -111,8 +111,10 @@ pub struct MmStruct {
     pub as_limit: AtomicU64,
     /// Bytes that those of private memory that can be written may have (Linux: `RLIMIT_DATA`).
     pub data_limit: AtomicU64,
+    /// Bytes that may be locked (Linux: `RLIMIT_MEMLOCK`); `u64::MAX` if nobody counts them.
+    pub memlock_limit: AtomicU64,
     /// Zero.
-    pub reserved: [u64; 2],
+    pub reserved: u64,
 }
 
 /// First word of a live [`AnonGroup`].
@@ -170,7 +172,8 @@ impl MmStruct {
             group_prev: AtomicU64::new(0),
             as_limit: AtomicU64::new(u64::MAX),
             data_limit: AtomicU64::new(u64::MAX),
-            reserved: [0; 2],
+            memlock_limit: AtomicU64::new(u64::MAX),
+            reserved: 0,
         }
     }
 }

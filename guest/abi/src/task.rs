@@ -84,8 +84,52 @@ pub struct TaskStruct {
     pub lender: AtomicU32,
     /// Number of its memory group, 0 for the root.
     pub memory_group: AtomicU32,
+    /// Its users: real, effective, saved, and that for files.
+    pub uid: [AtomicU32; 4],
+    /// Its groups, likewise.
+    pub gid: [AtomicU32; 4],
+    /// The least of that that somebody but root may give it.
+    pub oom_score_adj_min: AtomicU32,
     /// Zero.
-    pub reserved: [u32; 5],
+    pub reserved: u32,
+    /// Its nice value, -20 to 19, as two's complement.
+    pub nice: AtomicU32,
+    /// What it has used, but for [`Self::faults`], as of when it had the CPU last.
+    pub usage: TaskUsage,
+    /// What the children have used that it has waited for, and theirs.
+    pub children: TaskUsage,
+}
+
+/// What processes have used (Linux: `struct rusage`).
+#[derive(Debug, FromBytes, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct TaskUsage {
+    /// Nanoseconds of the CPU.
+    pub cpu_time: AtomicU64,
+    /// Page faults, those that needed I/O included.
+    pub faults: AtomicU64,
+    /// Those that did.
+    pub major_faults: AtomicU64,
+    /// Most resident pages at any time, of any one of them.
+    pub max_rss: AtomicU64,
+}
+
+impl TaskUsage {
+    /// Nothing.
+    pub const fn new() -> Self {
+        Self {
+            cpu_time: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            major_faults: AtomicU64::new(0),
+            max_rss: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Default for TaskUsage {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl TaskStruct {
@@ -107,7 +151,13 @@ impl TaskStruct {
             oom_score_adj: AtomicU32::new(0),
             lender: AtomicU32::new(0),
             memory_group: AtomicU32::new(0),
-            reserved: [0; 5],
+            uid: [const { AtomicU32::new(0) }; 4],
+            gid: [const { AtomicU32::new(0) }; 4],
+            oom_score_adj_min: AtomicU32::new(0),
+            reserved: 0,
+            nice: AtomicU32::new(0),
+            usage: TaskUsage::new(),
+            children: TaskUsage::new(),
         }
     }
 }
@@ -147,4 +197,4 @@ impl Default for TaskList {
     }
 }
 
-const _: () = assert!(size_of::<TaskStruct>() == 112);
+const _: () = assert!(size_of::<TaskStruct>() == 200);

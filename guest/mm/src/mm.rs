@@ -12,7 +12,7 @@ use crate::{
 };
 use core::{
     ptr::NonNull,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 use pagelab_abi::{
     mm::MmState,
@@ -41,6 +41,8 @@ pub struct Mm<M: Machine + 'static> {
     pub(crate) swap: spin::Once<crate::swap::Swap>,
     /// Number of the [`ThpEnabled`].
     pub(crate) thp: AtomicU32,
+    /// Bad entries of page tables that were found.
+    pub(crate) bad_entries: AtomicU64,
 }
 
 /// A block of frames that share a state.
@@ -59,6 +61,11 @@ impl<M: Machine + 'static> Mm<M> {
     #[inline]
     pub fn machine(&self) -> &M {
         &self.machine
+    }
+
+    /// Entries of page tables that nobody wrote so, which were found and made what they had been, up to now.
+    pub fn bad_entries(&self) -> u64 {
+        self.bad_entries.load(Relaxed)
     }
 
     /// The root structure.

@@ -10,11 +10,13 @@ mod stack;
 mod strings;
 
 use crate::{
+    cred::Ids,
     fs::{self, ExecFile},
     memory::mm,
     task::{Slot, Space, Task, Tasks},
 };
 use image::Image;
+use linux_raw_sys::general as linux;
 use pagelab_abi::errno::Errno;
 use pagelab_mm::mutation::{Mutation, is_planted};
 use script::{Front, MAX_DEPTH};
@@ -27,6 +29,9 @@ struct Loaded {
     entry: u64,
     /// Its stack pointer.
     sp: u64,
+    /// Whose it is.
+    uid: Ids,
+    gid: Ids,
 }
 
 /// execve: the arguments are addresses in the caller's memory.
@@ -69,12 +74,15 @@ fn start(
 ) -> Result<(), Errno> {
     let mut file = fs::open_exec(tasks.get_mut(slot), path)?;
     let loaded = build(tasks, slot, &mut file, path, argv, envp)?;
+    tasks.release_robust_futexes(slot);
     tasks.leave_space();
     let task = tasks.get_mut(slot);
+    task.keep_max_rss();
     let old = task.replace_space(Some(loaded.space));
     task.context.start(loaded.entry, loaded.sp);
     task.signals.reset_handlers();
     task.signals.forget_stack();
+    task.become_program_of(loaded.uid, loaded.gid);
     task.clear_child_tid = 0;
     task.has_execed = true;
     let name = path.rsplit(|&byte| byte == b'/').next();
@@ -116,6 +124,7 @@ fn build(
     let mut random = [0; 16];
     crate::syscall::fill_random(tasks, &mut random);
     let task = tasks.get_mut(slot);
+    let (uid, gid) = rights(task, file);
     let mut space = Space::new(mm()).map_err(|_| Errno::ENOMEM)?;
     task.limit_space(&space);
     let program = match load::load(&image, file, &mut space) {
@@ -136,13 +145,38 @@ fn build(
         random,
         limit,
         executable: image.wants_executable_stack(),
+        uid,
+        gid,
     };
     let sp = stack.build(task.space.as_mut(), &mut space)?;
     Ok(Loaded {
         entry: program.entry,
         sp,
+        uid,
+        gid,
         space,
     })
+}
+
+/// Whose the program of a file will be: its owner's, if it has the bits for that (Linux fs/exec.c:
+/// `bprm_fill_uid`).
+fn rights(task: &Task, file: &ExecFile) -> (Ids, Ids) {
+    let cred = task.cred();
+    let (mut uid, mut gid) = (cred.uid, cred.gid);
+    let of = file.guarded();
+    if !task.prctl.no_new_privs {
+        if of.mode & linux::S_ISUID != 0 {
+            uid.effective = of.uid;
+        }
+        let group = linux::S_ISGID | linux::S_IXGRP;
+        if of.mode & group == group {
+            gid.effective = of.gid;
+        }
+    }
+    for ids in [&mut uid, &mut gid] {
+        (ids.saved, ids.fs) = (ids.effective, ids.effective);
+    }
+    (uid, gid)
 }
 
 /// Who runs a script, and its scripts; `file` becomes the file of the last one. None if it is none.

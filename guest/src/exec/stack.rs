@@ -12,7 +12,7 @@ use super::{
     load::Program,
     strings::{List, Measure, Strings, store},
 };
-use crate::{arch::user::cpuid, task::Space};
+use crate::{arch::user::cpuid, cred::Ids, task::Space};
 use linux_raw_sys::auxvec as at;
 use pagelab_abi::{PAGE_SIZE, errno::Errno, mman::Prot, pte::USER_END};
 
@@ -42,6 +42,9 @@ pub(super) struct Stack<'a> {
     /// Bytes that the stack may have.
     pub(super) limit: u64,
     pub(super) executable: bool,
+    /// Whose the program will be.
+    pub(super) uid: Ids,
+    pub(super) gid: Ids,
 }
 
 /// Measures arguments and environment for a stack of at most `limit` bytes.
@@ -99,6 +102,11 @@ impl Stack<'_> {
         Ok(sp)
     }
 
+    /// Whether the program acts as another than who starts it, and should trust no environment.
+    fn is_secure(&self) -> bool {
+        self.uid.real != self.uid.effective || self.gid.real != self.gid.effective
+    }
+
     /// The stack pointer: aligned to 16, with room for all tables up to `top`.
     fn bottom(top: u64, argv: Measure, envp: Measure) -> u64 {
         let words = 1 + argv.count + 1 + envp.count + 1 + 2 * AUXV as u64;
@@ -128,11 +136,11 @@ impl Stack<'_> {
             (at::AT_BASE, 0),
             (at::AT_FLAGS, 0),
             (at::AT_ENTRY, self.program.entry),
-            (at::AT_UID, 0),
-            (at::AT_EUID, 0),
-            (at::AT_GID, 0),
-            (at::AT_EGID, 0),
-            (at::AT_SECURE, 0),
+            (at::AT_UID, self.uid.real.into()),
+            (at::AT_EUID, self.uid.effective.into()),
+            (at::AT_GID, self.gid.real.into()),
+            (at::AT_EGID, self.gid.effective.into()),
+            (at::AT_SECURE, self.is_secure().into()),
             (at::AT_RANDOM, random),
             (at::AT_EXECFN, path),
             (at::AT_PLATFORM, platform),

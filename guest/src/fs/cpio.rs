@@ -49,6 +49,8 @@ pub(super) struct Entry<'a> {
     pub(super) ino: u32,
     /// Type and permissions, as `st_mode` has them.
     pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
     pub(super) nlink: u32,
     /// Seconds since 1970.
     pub(super) mtime: u32,
@@ -102,8 +104,8 @@ impl<'a> Entries<'a> {
         let [
             ino,
             mode,
-            _,
-            _,
+            uid,
+            gid,
             nlink,
             mtime,
             size,
@@ -128,6 +130,8 @@ impl<'a> Entries<'a> {
         Ok(Some(Entry {
             ino,
             mode,
+            uid,
+            gid,
             nlink,
             mtime,
             rdev: (major, minor),

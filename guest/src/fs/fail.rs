@@ -2,7 +2,7 @@
 //! Documentation/fault-injection/fault-injection.rst; fs/proc/base.c: `proc_fail_nth_write`). Other
 //! than the texts of /proc they are live: a read says what holds now.
 
-use super::{iov::Transfer, memory::mm, transfer::Stop};
+use super::{iov::Transfer, memory::mm, task, transfer::Stop};
 use core::{
     fmt::Write,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -90,7 +90,7 @@ impl FailFile {
     /// Takes a number. One that was written to fail-nth before is forgotten.
     ///
     /// # Errors
-    /// EINVAL for what is no number that it takes; ESRCH, EFAULT.
+    /// EINVAL for what is no number that it takes; ESRCH, EFAULT; EPERM for make-it-fail but for root.
     pub(super) fn write(self, pid: u32, transfer: &mut Transfer<'_>) -> Result<usize, Stop> {
         let mut text = [0; MAX_TEXT];
         let len = transfer.peek(&mut text)?;
@@ -98,6 +98,9 @@ impl FailFile {
             .ok()
             .and_then(|text| text.trim().parse().ok())
             .filter(|number| *number <= self.max() && len == transfer.total());
+        if self == Self::MakeItFail && !task::current_is_capable() {
+            return Err(Errno::EPERM.into());
+        }
         self.word(pid)?.store(number.ok_or(Errno::EINVAL)?, Relaxed);
         transfer.skip(len);
         Ok(len)

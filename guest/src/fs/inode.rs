@@ -10,6 +10,7 @@ use super::{
     pipe::Pipe,
     proc::ProcNode,
 };
+use crate::cred::Guarded;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use linux_raw_sys::general as linux;
 use pagelab_abi::errno::Errno;
@@ -167,6 +168,16 @@ impl Inode {
             mtime: AtomicU64::new(now),
             ctime: AtomicU64::new(now),
         })
+    }
+
+    /// What decides who may do what with it.
+    pub(crate) fn guarded(&self) -> Guarded {
+        Guarded {
+            uid: self.uid.load(Relaxed),
+            gid: self.gid.load(Relaxed),
+            mode: self.mode.load(Relaxed),
+            is_dir: self.is_dir(),
+        }
     }
 
     /// Whether it is a directory.

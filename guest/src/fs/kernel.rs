@@ -11,12 +11,12 @@ use super::{
     path::{AtEnd, Origin, resolve},
 };
 use crate::{
+    cred::Guarded,
     memory::mm,
     signal,
     syscall::{Args, Outcome},
     task::{Space, Task, WaitFor},
 };
-use core::sync::atomic::Ordering::Relaxed;
 use linux_raw_sys::general as linux;
 use pagelab_abi::errno::Errno;
 use pagelab_mm::{
@@ -41,6 +41,11 @@ impl ExecFile {
         mm().file_size(self.content.id())
     }
 
+    /// Whose it is, and its permissions.
+    pub(crate) fn guarded(&self) -> Guarded {
+        self.dentry.inode.guarded()
+    }
+
     /// Fills `buf` from a place in the file on, and says how much of it.
     ///
     /// # Errors
@@ -54,23 +59,25 @@ impl ExecFile {
 /// The file of a program.
 ///
 /// # Errors
-/// Those of a walk; EACCES if it is no regular file, or nobody may execute it.
+/// Those of a walk; EACCES if it is no regular file, or the task may not execute it.
 pub(crate) fn open_exec(task: &Task, path: &[u8]) -> Result<ExecFile, Errno> {
     let files = task.files.as_ref().ok_or(Errno::ENOENT)?;
     let origin = Origin {
         root: &files.root,
         start: &files.cwd,
         pid: task.pid().0,
+        who: task.cred().viewer(),
         exe: files.exe.as_ref(),
     };
     let dentry = resolve(&origin, path, AtEnd::Follow)?.existing()?;
-    match &dentry.inode.kind {
-        Kind::Regular(content) if dentry.inode.mode.load(Relaxed) & 0o111 != 0 => Ok(ExecFile {
-            content: content.clone(),
-            dentry: dentry.clone(),
-        }),
-        _ => Err(Errno::EACCES),
-    }
+    let Kind::Regular(content) = &dentry.inode.kind else {
+        return Err(Errno::EACCES);
+    };
+    origin.who.may(linux::X_OK, dentry.inode.guarded())?;
+    Ok(ExecFile {
+        content: content.clone(),
+        dentry: dentry.clone(),
+    })
 }
 
 /// The content of a file of an archive.
@@ -160,7 +167,7 @@ pub(crate) fn load_path(task: &mut Task, at: u64) -> Result<Bytes, Errno> {
 pub(crate) fn syscall(task: &mut Task, number: u32, args: &Args) -> Option<Outcome> {
     let pid = task.pid().0;
     let nofile = task.rlimits[linux::RLIMIT_NOFILE as usize].current;
-    let (Some(files), Some(space)) = (&mut task.files, &mut task.space) else {
+    let (Some(files), Some(space), cred) = task.files_and_space() else {
         // A task without memory cannot be here.
         return Some(Outcome::Error(Errno::EFAULT));
     };
@@ -169,6 +176,7 @@ pub(crate) fn syscall(task: &mut Task, number: u32, args: &Args) -> Option<Outco
         files,
         program: &mut running,
         pid,
+        cred,
         nofile,
     };
     let answer = call(&mut caller, number, args)?;

@@ -6,6 +6,8 @@ use super::{
     object::Shared,
     proc,
 };
+use crate::cred::Viewer;
+use linux_raw_sys::general::X_OK;
 use pagelab_abi::errno::Errno;
 
 /// Longest path, its NUL included (Linux: `PATH_MAX`).
@@ -22,6 +24,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) start: &'a Shared<Dentry>,
     /// Number of the process, which /proc/self leads to.
     pub(crate) pid: u32,
+    /// As files see it.
+    pub(crate) who: Viewer<'a>,
     /// Its program, which /proc/self/exe leads to.
     pub(crate) exe: Option<&'a Shared<Dentry>>,
 }
@@ -165,7 +169,8 @@ impl Walk<'_> {
 /// Walks a path.
 ///
 /// # Errors
-/// ENOENT if a directory on the way is missing, or the path is empty; ENOTDIR, ELOOP, ENAMETOOLONG,
+/// ENOENT if a directory on the way is missing, or the path is empty; EACCES of one that must not be
+/// searched; ENOTDIR, ELOOP, ENAMETOOLONG,
 /// ENOMEM; EISDIR if a file shall be made and a slash is behind its name.
 pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], at_end: AtEnd) -> Result<Resolved, Errno> {
     if path.is_empty() {
@@ -201,6 +206,9 @@ pub(crate) fn resolve(origin: &Origin<'_>, path: &[u8], at_end: AtEnd) -> Result
         };
         if !at.inode.is_dir() {
             return Err(Errno::ENOTDIR);
+        }
+        if !origin.who.is_capable() {
+            origin.who.may(X_OK, at.inode.guarded())?;
         }
         let (is_last, has_slash) = walk.rest();
         let creates = matches!(at_end, AtEnd::Create | AtEnd::CreateNew);

@@ -11,7 +11,10 @@ use super::{
     task::{self, NoText, system_text},
     user::Program,
 };
-use core::fmt::{self, Write};
+use core::{
+    fmt::{self, Write},
+    sync::atomic::Ordering::Relaxed,
+};
 use linux_raw_sys::general as linux;
 use pagelab_abi::{errno::Errno, view::ViewKind};
 
@@ -135,6 +138,24 @@ impl ProcNode {
         }
     }
 
+    /// The process that it is of.
+    const fn process(self) -> Option<u32> {
+        match self {
+            Self::Pid(pid) | Self::Tasks(pid) | Self::PidFile(pid, _) | Self::Fail(pid, _) => {
+                Some(pid)
+            }
+            _ => None,
+        }
+    }
+
+    /// The process into which one must be allowed to look to open this (Linux: `proc_mem_open`).
+    pub(super) const fn private_to(self) -> Option<u32> {
+        match self {
+            Self::PidFile(pid, PidFile::Maps | PidFile::Smaps | PidFile::Pagemap) => Some(pid),
+            _ => None,
+        }
+    }
+
     const fn mode(self) -> u32 {
         match self {
             Self::Root | Self::Pid(_) | Self::Tasks(_) | Self::Sys | Self::SysVm => 0o555,
@@ -219,8 +240,16 @@ pub(super) fn look_up(
         Kind::Proc(node) => node.mode(),
         _ => 0o777,
     };
+    let owner = match &kind {
+        Kind::Proc(node) => node.process().and_then(task::owner),
+        _ => None,
+    };
     let inode = Inode::create(kind, mode)?;
-    inode.nlink.store(1, core::sync::atomic::Ordering::Relaxed);
+    inode.nlink.store(1, Relaxed);
+    if let Some((uid, gid)) = owner {
+        inode.uid.store(uid, Relaxed);
+        inode.gid.store(gid, Relaxed);
+    }
     Dentry::create(name, inode, Some(directory.clone())).map(Some)
 }
 

@@ -15,6 +15,7 @@ use super::{
     proc::ProcNode,
     table::Files,
 };
+use crate::cred::Viewer;
 use core::{fmt, sync::atomic::Ordering::Relaxed};
 use linux_raw_sys::general as linux;
 use pagelab_abi::{PAGE_SIZE, errno::Errno};
@@ -143,6 +144,7 @@ impl Ramfs {
             root: &self.root,
             start: &self.root,
             pid: 0,
+            who: Viewer::ROOT,
             exe: None,
         };
         resolve(&origin, path, AtEnd::Follow)
@@ -165,6 +167,7 @@ impl Ramfs {
             root: &self.root,
             start: &self.root,
             pid: 0,
+            who: Viewer::ROOT,
             exe: None,
         };
         resolve(&origin, path, AtEnd::Keep)
@@ -222,6 +225,8 @@ impl Ramfs {
             _ => return Ok(()),
         };
         let inode = Inode::create(kind, entry.mode)?;
+        inode.uid.store(entry.uid, Relaxed);
+        inode.gid.store(entry.gid, Relaxed);
         let dentry = place.parent.add(place.name(), inode)?;
         dentry.inode.mtime.store(mtime.max(clock::now()), Relaxed);
         Ok(())

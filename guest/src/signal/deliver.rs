@@ -68,6 +68,7 @@ fn interrupt(tasks: &mut Tasks, slot: Slot, wants_restart: bool) {
 
 fn handle(task: &mut Task, handler: u64, info: Info) {
     let signal = info.signal;
+    task.interrupt_rseq();
     let action = task.signals.actions[signal as usize - 1];
     if action.has(linux::SA_RESETHAND) {
         task.signals.actions[signal as usize - 1] = super::Action::DEFAULT;
@@ -93,13 +94,13 @@ fn stop(tasks: &mut Tasks, slot: Slot, signal: u32) {
     let task = tasks.get_mut(slot);
     task.stop();
     task.signals.stop_news = Some(signal);
-    let (pid, parent) = (task.pid(), task.ppid());
+    let (pid, parent, uid) = (task.pid(), task.ppid(), task.cred().uid.real);
     let Some(parent) = tasks.find(parent) else {
         return;
     };
     let action = tasks.get(parent).signals.actions[linux::SIGCHLD as usize - 1];
     if !action.has(linux::SA_NOCLDSTOP) {
-        send::send_child(tasks.get_mut(parent), pid, signal << 8 | 0x7f);
+        send::send_child(tasks.get_mut(parent), pid, uid, signal << 8 | 0x7f);
     }
     tasks.child_changed(parent);
 }

@@ -24,14 +24,14 @@ pub(crate) struct Info {
 #[derive(Clone, Copy, Debug)]
 enum Detail {
     None,
-    /// The sender.
-    Sender(u32),
+    /// The sender: its number and real user.
+    Sender(u32, u32),
     /// The address.
     Fault(u64),
     /// The address of a page that was lost with its memory.
     HwPoison(u64),
-    /// A child, and si_status.
-    Child(u32, u32),
+    /// A child: its number and real user, and si_status.
+    Child(u32, u32, u32),
 }
 
 /// The last exception of a process: what the frame of any handler says of it.
@@ -79,30 +79,30 @@ impl Info {
     }
 
     /// A process sent it, by kill.
-    pub(crate) fn user(signal: u32, sender: Pid) -> Self {
+    pub(crate) fn user(signal: u32, sender: Pid, uid: u32) -> Self {
         Self {
             signal,
             code: SI_USER,
-            detail: Detail::Sender(sender.0),
+            detail: Detail::Sender(sender.0, uid),
             is_trap: false,
         }
     }
 
     /// A process sent it, by tkill or tgkill.
-    pub(crate) fn thread(signal: u32, sender: Pid) -> Self {
+    pub(crate) fn thread(signal: u32, sender: Pid, uid: u32) -> Self {
         Self {
             code: SI_TKILL,
-            ..Self::user(signal, sender)
+            ..Self::user(signal, sender, uid)
         }
     }
 
     /// A child's state has changed: its wait status.
-    pub(super) fn child(child: Pid, wait_status: u32) -> Self {
+    pub(super) fn child(child: Pid, uid: u32, wait_status: u32) -> Self {
         let (code, status) = child_code(wait_status);
         Self {
             signal: linux::SIGCHLD,
             code,
-            detail: Detail::Child(child.0, status),
+            detail: Detail::Child(child.0, uid, status),
             is_trap: false,
         }
     }
@@ -125,15 +125,19 @@ impl Info {
         let mut info = SigInfo::new(self.signal as i32, self.code);
         match self.detail {
             Detail::None => {}
-            Detail::Sender(pid) => info.set_word(0, pid),
+            Detail::Sender(pid, uid) => {
+                info.set_word(0, pid);
+                info.set_word(1, uid);
+            }
             Detail::Fault(address) => info.set_long(0, address),
             Detail::HwPoison(address) => {
                 info.set_long(0, address);
                 // si_addr_lsb.
                 info.set_word(2, PAGE_SHIFT);
             }
-            Detail::Child(pid, status) => {
+            Detail::Child(pid, uid, status) => {
                 info.set_word(0, pid);
+                info.set_word(1, uid);
                 info.set_word(2, status);
             }
         }

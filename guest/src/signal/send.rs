@@ -96,8 +96,8 @@ pub(crate) fn send_kill(task: &mut Task) {
 }
 
 /// Tells a parent about a child.
-pub(crate) fn send_child(parent: &mut Task, child: Pid, status: u32) {
-    send(parent, Info::child(child, status));
+pub(crate) fn send_child(parent: &mut Task, child: Pid, uid: u32, status: u32) {
+    send(parent, Info::child(child, uid, status));
 }
 
 const _: () = assert!(matches!(default_of(linux::SIGCHLD), Default::Ignore));

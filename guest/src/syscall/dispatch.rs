@@ -1,8 +1,8 @@
 //! Which number is what.
 
 use super::{
-    Args, Flow, Outcome, futex, identity, memory, poll, process, process_vm, signals, system, time,
-    timer,
+    Args, Flow, Outcome, cred, futex, identity, memory, poll, prctl, process, process_vm, schedule,
+    signals, system, time, timer,
 };
 use crate::{
     fs,
@@ -158,13 +158,15 @@ fn call(tasks: &mut Tasks, slot: Slot, number: u32, args: &Args) -> Outcome {
         | nr::__NR_setreuid
         | nr::__NR_setregid
         | nr::__NR_setresuid
-        | nr::__NR_setresgid
-        | nr::__NR_setfsuid
-        | nr::__NR_setfsgid => identity::set_ids(number, args).into(),
-        nr::__NR_getresuid | nr::__NR_getresgid => {
-            in_space!(tasks, slot, identity::get_ids, args)
+        | nr::__NR_setresgid => cred::set_ids(tasks.get_mut(slot), number, args).into(),
+        nr::__NR_setfsuid | nr::__NR_setfsgid => {
+            Outcome::Value(cred::set_fs_id(tasks.get_mut(slot), number, args))
         }
-        nr::__NR_getgroups | nr::__NR_setgroups => Outcome::Value(0),
+        nr::__NR_getresuid | nr::__NR_getresgid => {
+            cred::get_ids(tasks.get_mut(slot), number, args).into()
+        }
+        nr::__NR_getgroups => cred::getgroups(tasks.get_mut(slot), args).into(),
+        nr::__NR_setgroups => cred::setgroups(tasks.get_mut(slot), args).into(),
 
         nr::__NR_rt_sigaction => signals::rt_sigaction(tasks.get_mut(slot), args).into(),
         nr::__NR_rt_sigprocmask => signals::rt_sigprocmask(tasks.get_mut(slot), args).into(),
@@ -180,14 +182,15 @@ fn call(tasks: &mut Tasks, slot: Slot, number: u32, args: &Args) -> Outcome {
 
         nr::__NR_arch_prctl => process::arch_prctl(tasks.get_mut(slot), args).into(),
         nr::__NR_set_tid_address => process::set_tid_address(tasks.get_mut(slot), args).into(),
-        nr::__NR_set_robust_list => process::set_robust_list(args).into(),
-        nr::__NR_prctl => process::prctl(tasks.get_mut(slot), args).into(),
+        nr::__NR_set_robust_list => process::set_robust_list(tasks.get_mut(slot), args).into(),
+        nr::__NR_get_robust_list => process::get_robust_list(tasks, slot, args).into(),
+        nr::__NR_prctl => prctl::prctl(tasks.get_mut(slot), args).into(),
         nr::__NR_futex => futex::futex(tasks, slot, args),
         nr::__NR_sched_yield => Outcome::Yield(0),
-        nr::__NR_sched_getaffinity => system::sched_getaffinity(tasks, slot, args).into(),
-        nr::__NR_sched_setaffinity => Outcome::Value(0),
-        nr::__NR_getpriority => Outcome::Value(20),
-        nr::__NR_setpriority => Outcome::Value(0),
+        nr::__NR_sched_getaffinity => schedule::sched_getaffinity(tasks, slot, args).into(),
+        nr::__NR_sched_setaffinity => schedule::sched_setaffinity(tasks, slot, args).into(),
+        nr::__NR_getpriority => schedule::getpriority(tasks, slot, args).into(),
+        nr::__NR_setpriority => schedule::setpriority(tasks, slot, args).into(),
 
         nr::__NR_prlimit64 => system::prlimit64(tasks, slot, args).into(),
         nr::__NR_getrlimit => system::getrlimit(tasks, slot, args).into(),
@@ -220,8 +223,7 @@ fn call(tasks: &mut Tasks, slot: Slot, number: u32, args: &Args) -> Outcome {
             process_vm::copy(tasks, slot, args, process_vm::Way::Write).into()
         }
 
-        // Without them Linux answers the same.
-        nr::__NR_rseq => Outcome::Error(Errno::ENOSYS),
+        nr::__NR_rseq => process::rseq(tasks.get_mut(slot), args).into(),
         _ => file_call(tasks, slot, number, args),
     }
 }
@@ -229,6 +231,10 @@ fn call(tasks: &mut Tasks, slot: Slot, number: u32, args: &Args) -> Outcome {
 /// A call on files, or one that does not exist.
 fn file_call(tasks: &mut Tasks, slot: Slot, number: u32, args: &Args) -> Outcome {
     fs::clock::set(tasks.clock().realtime());
+    if matches!(number, nr::__NR_open | nr::__NR_openat) {
+        // It may be of /proc.
+        tasks.tell_usage(slot);
+    }
     let outcome = fs::syscall(tasks.get_mut(slot), number, args);
     match outcome {
         Some(outcome) => {

@@ -71,6 +71,14 @@ fn operate(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<Outcome, Errno>
     }
 }
 
+/// Wakes one who waits for a word in a task's memory that others may share (Linux: `FUTEX_WAKE`).
+pub(crate) fn wake_one(tasks: &mut Tasks, slot: Slot, address: u64) {
+    let key = user::space(tasks.get_mut(slot)).and_then(|space| key_of(space, address, false));
+    if let Ok(key) = key {
+        tasks.wake_futex(key, 1, linux::FUTEX_BITSET_MATCH_ANY);
+    }
+}
+
 /// What a word is known by, which must be there.
 fn key_of(space: &mut Space, address: u64, is_private: bool) -> Result<FutexKey, Errno> {
     if !address.is_multiple_of(4) {

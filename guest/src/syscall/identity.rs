@@ -1,7 +1,7 @@
-//! Who a process is: numbers, groups, sessions, users. There is one user, root.
+//! Who a process is: numbers, groups, sessions.
 
-use super::{Args, user};
-use crate::task::{Pid, Slot, Space, Task, Tasks};
+use super::Args;
+use crate::task::{Pid, Slot, Task, Tasks};
 use linux_raw_sys::general as nr;
 use pagelab_abi::errno::Errno;
 
@@ -12,7 +12,10 @@ pub(super) fn quick(task: &Task, number: u32) -> Option<u64> {
         // One thread each: its number is that of the process.
         nr::__NR_getpid | nr::__NR_gettid => Some(task.pid().0.into()),
         nr::__NR_getppid => Some(task.ppid().0.into()),
-        nr::__NR_getuid | nr::__NR_geteuid | nr::__NR_getgid | nr::__NR_getegid => Some(0),
+        nr::__NR_getuid => Some(task.cred().uid.real.into()),
+        nr::__NR_geteuid => Some(task.cred().uid.effective.into()),
+        nr::__NR_getgid => Some(task.cred().gid.real.into()),
+        nr::__NR_getegid => Some(task.cred().gid.effective.into()),
         _ => None,
     }
 }
@@ -78,31 +81,4 @@ pub(super) fn setsid(tasks: &Tasks, slot: Slot) -> Result<u64, Errno> {
     task.set_group(pid);
     task.set_session(pid);
     Ok(pid.0.into())
-}
-
-/// Changes of user and group. root may become anybody; here it stays root.
-pub(super) fn set_ids(number: u32, args: &Args) -> Result<u64, Errno> {
-    const KEEP: u32 = u32::MAX;
-    let used = match number {
-        nr::__NR_setresuid | nr::__NR_setresgid => 3,
-        nr::__NR_setreuid | nr::__NR_setregid => 2,
-        _ => 1,
-    };
-    if matches!(number, nr::__NR_setfsuid | nr::__NR_setfsgid) {
-        return Ok(0);
-    }
-    let is_root = |id: &u64| [0, KEEP].contains(&(*id as u32));
-    if args[..used].iter().all(is_root) {
-        Ok(0)
-    } else {
-        Err(Errno::EPERM)
-    }
-}
-
-/// Real, effective and saved user or group.
-pub(super) fn get_ids(space: &mut Space, args: &Args) -> Result<u64, Errno> {
-    for at in &args[..3] {
-        user::store(space, *at, &0_u32)?;
-    }
-    Ok(0)
 }

@@ -1,16 +1,19 @@
 //! System calls: Linux's x86-64 numbers, arguments, structures and errors.
 //!
-//! * `dispatch`: which number is what. `memory`, `process`, `signals`, `identity`, `time`, `futex`,
-//!   `system`, `poll`, `timer`, `process_vm`: the calls by subject; those on files are [`crate::fs`]'s.
+//! * `dispatch`: which number is what. `memory`, `process`, `prctl`, `signals`, `identity`, `cred`, `time`,
+//!   `futex`, `system`, `schedule`, `poll`, `timer`, `process_vm`: the calls by subject; those on files are [`crate::fs`]'s.
 //! * `user`: values in a program's memory.
 
+mod cred;
 mod dispatch;
 mod futex;
 mod identity;
 mod memory;
 mod poll;
+mod prctl;
 mod process;
 mod process_vm;
+mod schedule;
 mod signals;
 mod system;
 mod time;
@@ -18,6 +21,7 @@ mod timer;
 pub(crate) mod user;
 
 pub(crate) use dispatch::{dispatch, interrupted, is_restarted, quick};
+pub(crate) use futex::wake_one;
 pub(crate) use system::fill_random;
 
 use crate::task::WaitFor;

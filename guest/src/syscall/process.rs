@@ -9,7 +9,7 @@ use crate::{
 };
 use linux_raw_sys::general as linux;
 use pagelab_abi::errno::Errno;
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Codes of arch_prctl (Linux arch/x86/include/uapi/asm/prctl.h).
 const ARCH_SET_GS: u64 = 0x1001;
@@ -168,7 +168,7 @@ pub(super) fn wait4(tasks: &mut Tasks, slot: Slot, args: &Args) -> Outcome {
         Ok(Waited::Child(child)) => {
             let stored = user::space(tasks.get_mut(slot)).and_then(|space| {
                 user::store_if(space, status_at, &child.status)?;
-                user::store_if(space, usage_at, &super::system::Rusage::new_zeroed())
+                user::store_if(space, usage_at, &super::system::Rusage::new(&child.usage))
             });
             stored.map(|()| child.pid.0.into()).into()
         }
@@ -206,13 +206,27 @@ pub(super) fn waitid(tasks: &mut Tasks, slot: Slot, args: &Args) -> Outcome {
     };
     // signo, errno, code, and behind a word of padding pid, uid, status.
     let mut info = [0_u32; 7];
-    if let Some(child) = child {
+    if let Some(child) = &child {
         let (code, status) = child_code(child.status);
-        info = [linux::SIGCHLD, 0, code as u32, 0, child.pid.0, 0, status];
+        info = [
+            linux::SIGCHLD,
+            0,
+            code as u32,
+            0,
+            child.pid.0,
+            child.uid,
+            status,
+        ];
     }
     let stored = user::space(tasks.get_mut(slot)).and_then(|space| {
         user::store_if(space, info_at, &info)?;
-        user::store_if(space, usage_at, &super::system::Rusage::new_zeroed())
+        match &child {
+            Some(child) => {
+                let usage = super::system::Rusage::new(&child.usage);
+                user::store_if(space, usage_at, &usage)
+            }
+            None => Ok(()),
+        }
     });
     stored.map(|()| 0).into()
 }
@@ -249,55 +263,36 @@ pub(super) fn set_tid_address(task: &mut Task, args: &Args) -> Result<u64, Errno
     Ok(task.pid().0.into())
 }
 
-/// The list would be looked at when a thread dies; there are none.
-pub(super) fn set_robust_list(args: &Args) -> Result<u64, Errno> {
-    const HEAD_SIZE: u64 = 24;
-    if args[1] == HEAD_SIZE {
-        Ok(0)
-    } else {
-        Err(Errno::EINVAL)
+/// Bytes of `struct robust_list_head`.
+const ROBUST_HEAD: u64 = 24;
+
+pub(super) fn set_robust_list(task: &mut Task, args: &Args) -> Result<u64, Errno> {
+    if args[1] != ROBUST_HEAD {
+        return Err(Errno::EINVAL);
     }
+    task.robust_list = args[0];
+    Ok(0)
 }
 
-pub(super) fn prctl(task: &mut Task, args: &Args) -> Result<u64, Errno> {
-    use linux_raw_sys::prctl as option;
-    let [what, value, ..] = *args;
-    match what as u32 {
-        option::PR_SET_NAME => {
-            let mut name = [0; pagelab_abi::task::COMM_LEN];
-            let space = user::space(task)?;
-            let len = load_name(space, value, &mut name)?;
-            task.set_comm(&name[..len]);
-            Ok(0)
-        }
-        option::PR_GET_NAME => {
-            let comm = task.comm();
-            user::store(user::space(task)?, value, &comm)?;
-            Ok(0)
-        }
-        option::PR_SET_PDEATHSIG if value <= 64 => {
-            task.pdeath_signal = value as u32;
-            Ok(0)
-        }
-        option::PR_GET_PDEATHSIG => {
-            let signal = task.pdeath_signal;
-            user::store(user::space(task)?, value, &signal)?;
-            Ok(0)
-        }
-        option::PR_GET_DUMPABLE => Ok(1),
-        option::PR_SET_DUMPABLE if value <= 1 => Ok(0),
-        option::PR_GET_KEEPCAPS | option::PR_GET_NO_NEW_PRIVS => Ok(0),
-        option::PR_SET_NO_NEW_PRIVS if value == 1 => Ok(0),
-        _ => Err(Errno::EINVAL),
+pub(super) fn get_robust_list(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Errno> {
+    let [pid, head_at, len_at, ..] = *args;
+    let of = match pid as u32 {
+        0 => slot,
+        pid => tasks.find(Pid(pid)).ok_or(Errno::ESRCH)?,
+    };
+    let (own, other) = (tasks.get(slot).cred(), tasks.get(of));
+    if of != slot && !own.may_access(other.cred().uid, other.cred().gid) {
+        return Err(Errno::EPERM);
     }
+    let head = other.robust_list;
+    let space = user::space(tasks.get_mut(slot))?;
+    user::store(space, len_at, &ROBUST_HEAD)?;
+    user::store(space, head_at, &head)?;
+    Ok(0)
 }
 
-/// A name is cut, not refused.
-fn load_name(space: &mut crate::task::Space, at: u64, name: &mut [u8]) -> Result<usize, Errno> {
-    let room = name.len() - 1;
-    match user::load_string(space, at, &mut name[..room], Errno::E2BIG) {
-        Ok(text) => Ok(text.len()),
-        Err(Errno::E2BIG) => Ok(room),
-        Err(errno) => Err(errno),
-    }
+pub(super) fn rseq(task: &mut Task, args: &Args) -> Result<u64, Errno> {
+    let [address, len, flags, signature, ..] = *args;
+    task.rseq(address, len as u32, flags as u32, signature as u32)?;
+    Ok(0)
 }

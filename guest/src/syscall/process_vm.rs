@@ -94,6 +94,13 @@ pub(super) fn copy(tasks: &mut Tasks, slot: Slot, args: &Args, way: Way) -> Resu
     if tasks.get(other).space.is_none() {
         return Err(Errno::ESRCH);
     }
+    if other != slot {
+        let (own, task) = (tasks.get(slot).cred(), tasks.get(other));
+        let is_open = task.prctl.is_dumpable || own.is_capable();
+        if !is_open || !own.may_access(task.cred().uid, task.cred().gid) {
+            return Err(Errno::EPERM);
+        }
+    }
     let mut done = 0;
     while done < wanted {
         match step(

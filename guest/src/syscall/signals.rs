@@ -145,25 +145,32 @@ pub(super) fn sigaltstack(task: &mut Task, args: &Args) -> Result<u64, Errno> {
 
 pub(super) fn kill(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Errno> {
     let pid = args[0] as i32;
-    let signal = signal_or_none(args[1])?;
     let caller = tasks.get(slot);
-    let (own, group) = (caller.pid(), caller.pgid());
+    let (own, group, session) = (caller.pid(), caller.pgid(), caller.sid());
+    let uid = caller.cred().uid;
     let wanted = |task: &Task| match pid {
         -1 => task.pid() != own && task.pid() != Pid::INIT,
         0 => task.pgid() == group,
         pid @ ..0 => task.pgid().0 == pid.unsigned_abs(),
         pid => task.pid().0 == pid as u32,
     };
-    let mut found = false;
-    for (_, task) in tasks.iter_mut() {
-        if wanted(task) {
-            found = true;
-            if let Some(signal) = signal {
-                signal::send(task, Info::user(signal, own));
-            }
+    if pid == i32::MIN || !tasks.iter().any(|(_, task)| wanted(task)) {
+        return Err(Errno::ESRCH);
+    }
+    let signal = signal_or_none(args[1])?;
+    // One that may be sent to is enough.
+    let mut outcome = Err(Errno::EPERM);
+    for (_, task) in tasks.iter_mut().filter(|(_, task)| wanted(task)) {
+        let goes_on = signal == Some(linux::SIGCONT) && task.sid() == session;
+        if !goes_on && !uid.may_signal(task.cred().uid) {
+            continue;
+        }
+        outcome = Ok(0);
+        if let Some(signal) = signal {
+            signal::send(task, Info::user(signal, own, uid.real));
         }
     }
-    if found { Ok(0) } else { Err(Errno::ESRCH) }
+    outcome
 }
 
 pub(super) fn tkill(tasks: &mut Tasks, slot: Slot, tid: u64, signal: u64) -> Result<u64, Errno> {
@@ -171,15 +178,20 @@ pub(super) fn tkill(tasks: &mut Tasks, slot: Slot, tid: u64, signal: u64) -> Res
     if tid <= 0 {
         return Err(Errno::EINVAL);
     }
-    let signal = signal_or_none(signal)?;
-    let own = tasks.get(slot).pid();
+    let caller = tasks.get(slot);
+    let (own, session, uid) = (caller.pid(), caller.sid(), caller.cred().uid);
     let target = tasks.find(Pid(tid as u32)).ok_or(Errno::ESRCH)?;
     let task = tasks.get_mut(target);
     if task.state() == TaskState::Zombie {
         return Err(Errno::ESRCH);
     }
+    let signal = signal_or_none(signal)?;
+    let goes_on = signal == Some(linux::SIGCONT) && task.sid() == session;
+    if !goes_on && !uid.may_signal(task.cred().uid) {
+        return Err(Errno::EPERM);
+    }
     if let Some(signal) = signal {
-        signal::send(task, Info::thread(signal, own));
+        signal::send(task, Info::thread(signal, own, uid.real));
     }
     Ok(0)
 }
@@ -189,7 +201,10 @@ pub(super) fn tgkill(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, 
     if (group as i32) <= 0 {
         return Err(Errno::EINVAL);
     }
-    if group as u32 != tid as u32 && (tid as i32) > 0 {
+    if (tid as i32) <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    if group as u32 != tid as u32 {
         return Err(Errno::ESRCH);
     }
     tkill(tasks, slot, tid, signal)

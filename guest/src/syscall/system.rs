@@ -3,7 +3,7 @@
 use super::{Args, user};
 use crate::{
     memory::mm,
-    task::{Pid, RLIMITS, Rlimit, SECOND, Slot, Space, Task, Tasks},
+    task::{Pid, RLIMITS, Rlimit, SECOND, Slot, Space, Task, Tasks, Usage},
 };
 use linux_raw_sys::general as linux;
 use pagelab_abi::{PAGE_SIZE, errno::Errno, vmstat::NodeStat};
@@ -44,6 +44,20 @@ pub(super) struct Rusage {
 
 const _: () = assert!(size_of::<Rusage>() == 144);
 
+impl Rusage {
+    /// All time is the program's: there is no telling it from the kernel's for it.
+    pub(super) fn new(usage: &Usage) -> Self {
+        let time = usage.cpu_time;
+        Self {
+            user_time: [time / SECOND, time % SECOND / 1000],
+            max_rss: usage.max_rss * PAGE_SIZE / 1024,
+            minor_faults: usage.faults - usage.major_faults,
+            major_faults: usage.major_faults,
+            ..Self::new_zeroed()
+        }
+    }
+}
+
 /// `struct sysinfo`.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
@@ -80,13 +94,18 @@ pub(super) fn prlimit64(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u6
         0 => slot,
         pid => tasks.find(Pid(pid)).ok_or(Errno::ESRCH)?,
     };
-    let index = resource_index(resource)?;
     let wanted = match new {
         0 => None,
         at => Some(load_limit(tasks.get_mut(slot), at)?),
     };
+    let (own, other) = (tasks.get(slot).cred(), tasks.get(target).cred());
+    if target != slot && !own.may_access(other.uid, other.gid) {
+        return Err(Errno::EPERM);
+    }
+    let index = resource_index(resource)?;
     let before = tasks.get(target).rlimits[index];
     if let Some(limit) = wanted {
+        limit.check(index, before, own.is_capable())?;
         tasks.get_mut(target).set_rlimit(index, limit);
     }
     store_limit(tasks.get_mut(slot), old, before)?;
@@ -106,6 +125,7 @@ pub(super) fn setrlimit(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u6
     let index = resource_index(args[0])?;
     let task = tasks.get_mut(slot);
     let limit = load_limit(task, args[1])?;
+    limit.check(index, task.rlimits[index], task.cred().is_capable())?;
     task.set_rlimit(index, limit);
     Ok(0)
 }
@@ -119,12 +139,26 @@ fn resource_index(resource: u64) -> Result<usize, Errno> {
     }
 }
 
-/// A limit that a process wants. root may raise any.
+impl Rlimit {
+    /// Whether a limit can take the place of another: root may raise any (Linux: `do_prlimit`).
+    fn check(&self, index: usize, before: Self, is_capable: bool) -> Result<(), Errno> {
+        if self.current > self.max {
+            return Err(Errno::EINVAL);
+        }
+        let is_files = index == linux::RLIMIT_NOFILE as usize;
+        if is_files && self.max > NR_OPEN || self.max > before.max && !is_capable {
+            return Err(Errno::EPERM);
+        }
+        Ok(())
+    }
+}
+
+/// Most descriptors that a limit can allow (Linux: `sysctl_nr_open`).
+const NR_OPEN: u64 = 1 << 20;
+
+/// A limit that a process wants.
 fn load_limit(task: &mut Task, at: u64) -> Result<Rlimit, Errno> {
     let raw: RawLimit = user::load(user::space(task)?, at)?;
-    if raw.current > raw.max {
-        return Err(Errno::EINVAL);
-    }
     Ok(Rlimit {
         current: raw.current,
         max: raw.max,
@@ -143,23 +177,13 @@ pub(super) fn getrusage(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u6
     const SELF: i32 = 0;
     const CHILDREN: i32 = -1;
     const THREAD: i32 = 1;
-    let now = tasks.clock().monotonic();
-    let task = tasks.get_mut(slot);
-    let mut usage = Rusage::new_zeroed();
-    match args[0] as i32 {
-        SELF | THREAD => {
-            usage.user_time = [now / SECOND, now % SECOND / 1000];
-            usage.minor_faults = task.faults() - task.major_faults;
-            usage.major_faults = task.major_faults;
-            usage.max_rss = user::space(task)?.resident() * PAGE_SIZE / 1024;
-        }
-        CHILDREN => {
-            usage.minor_faults = task.children_faults - task.children_major_faults;
-            usage.major_faults = task.children_major_faults;
-        }
+    let usage = match args[0] as i32 {
+        SELF | THREAD => tasks.usage(slot),
+        CHILDREN => tasks.usage_of_children(slot),
         _ => return Err(Errno::EINVAL),
-    }
-    user::store(user::space(task)?, args[1], &usage)?;
+    };
+    let space = user::space(tasks.get_mut(slot))?;
+    user::store(space, args[1], &Rusage::new(&usage))?;
     Ok(0)
 }
 
@@ -200,19 +224,6 @@ pub(super) fn getcpu(space: &mut Space, args: &Args) -> Result<u64, Errno> {
     user::store_if(space, args[0], &0_u32)?;
     user::store_if(space, args[1], &0_u32)?;
     Ok(0)
-}
-
-/// One CPU.
-pub(super) fn sched_getaffinity(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Errno> {
-    let [pid, size, at, ..] = *args;
-    if pid as u32 != 0 {
-        tasks.find(Pid(pid as u32)).ok_or(Errno::ESRCH)?;
-    }
-    if size < 8 || !size.is_multiple_of(8) {
-        return Err(Errno::EINVAL);
-    }
-    user::store(user::space(tasks.get_mut(slot))?, at, &1_u64)?;
-    Ok(8)
 }
 
 pub(super) fn getrandom(tasks: &mut Tasks, slot: Slot, args: &Args) -> Result<u64, Errno> {

@@ -1,7 +1,7 @@
 //! The end of a process.
 
 use super::{Pid, Slot, Task, Tasks, WaitFor};
-use crate::signal;
+use crate::{memory::mm, signal};
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::task::TaskState;
 
@@ -12,13 +12,16 @@ impl Tasks {
         if self.loaded == Some(slot) {
             self.forget_loaded();
         }
+        self.release_robust_futexes(slot);
         self.clear_child_tid(slot);
         let task = self.get_mut(slot);
+        task.keep_max_rss();
         let (pid, parent) = (task.pid(), task.ppid());
         task.files = None;
         task.waits_for = None;
         task.restart = None;
         self.release_space(slot);
+        self.tell_bad_entries(pid);
         let task = self.get_mut(slot);
         task.shared.exit_code.store(status, Relaxed);
         task.set_state(TaskState::Zombie);
@@ -54,6 +57,16 @@ impl Tasks {
                     space.destroy();
                 }
             }
+        }
+    }
+
+    /// One line about entries of page tables that were found not to be as they were written.
+    fn tell_bad_entries(&mut self, pid: Pid) {
+        let found = mm().bad_entries();
+        if found > self.bad_entries_told {
+            let new = found - self.bad_entries_told;
+            log::error!("process {}: {new} bad entries of page tables", pid.0);
+            self.bad_entries_told = found;
         }
     }
 
@@ -127,9 +140,10 @@ impl Tasks {
             self.remove(slot);
             return;
         };
-        let child = self.get(slot).pid();
+        let child = self.get(slot);
+        let (child, uid) = (child.pid(), child.cred().uid.real);
         let ignores = self.get(parent).signals.ignores_children();
-        signal::send_child(self.get_mut(parent), child, status);
+        signal::send_child(self.get_mut(parent), child, uid, status);
         if ignores {
             self.remove(slot);
         }

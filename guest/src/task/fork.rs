@@ -52,6 +52,7 @@ impl Tasks {
             return Err(Errno::EINVAL);
         }
         let parent = self.get(slot).pid();
+        self.check_process_limit(slot)?;
         let child = self.add(parent)?;
         if let Err(errno) = self.fill_child(slot, child, request) {
             self.remove(child);
@@ -76,6 +77,23 @@ impl Tasks {
             self.get_mut(slot).wait_for(WaitFor::Vfork(pid));
         }
         Ok(pid)
+    }
+
+    /// Whether the user of a task may have one more process: root may.
+    fn check_process_limit(&self, slot: Slot) -> Result<(), Errno> {
+        let task = self.get(slot);
+        if task.cred.is_capable() || task.cred.uid.real == 0 {
+            return Ok(());
+        }
+        let user = task.cred.uid.real;
+        let count = self
+            .iter()
+            .filter(|(_, one)| one.cred.uid.real == user)
+            .count();
+        if count as u64 >= task.rlimits[linux::RLIMIT_NPROC as usize].current {
+            return Err(Errno::EAGAIN);
+        }
+        Ok(())
     }
 
     /// Copies what a child has of its parent.
@@ -103,14 +121,22 @@ impl Tasks {
         }
         if flags.contains(CloneFlags::VM) {
             child.signals.forget_stack();
+        } else {
+            child.rseq = parent.rseq;
         }
         child.set_group(parent.pgid());
         child.set_session(parent.sid());
         child.rlimits = parent.rlimits;
+        child.cred = parent.cred.copy()?;
+        child.tell_ids();
+        child.set_nice(parent.nice());
+        child.prctl = parent.prctl.inherited();
         child.fail = parent.fail.for_child();
         child.set_comm(&parent.comm());
         let adj = parent.shared.oom_score_adj.load(Relaxed);
         child.shared.oom_score_adj.store(adj, Relaxed);
+        let least = parent.shared.oom_score_adj_min.load(Relaxed);
+        child.shared.oom_score_adj_min.store(least, Relaxed);
         let group = parent.shared.memory_group.load(Relaxed);
         child.shared.memory_group.store(group, Relaxed);
         child.inherit_files(parent)?;

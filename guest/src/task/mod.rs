@@ -7,7 +7,9 @@
 //! * `clock`: what time it is: the event clock, and what nobody had to do.
 //! * `fork`, `exit`, `wait`: birth, death, and the parent's knowledge of it.
 //! * `deadlock`: nobody can run any more. `fail`: its part in fault injection. `timer`: signals at a time.
-//! * `trap`: what is not a system call. `oom`: who dies for want of memory.
+//! * `trap`: what is not a system call. `oom`: who dies for want of memory. `usage`: what they have used.
+//! * `prctl`: what a process says of itself. `robust`: locks of one that has ended. `rseq`: code that is
+//!   not interrupted half-way.
 
 mod clock;
 mod deadlock;
@@ -16,15 +18,20 @@ mod fail;
 mod fork;
 mod object;
 mod oom;
+mod prctl;
+mod robust;
+mod rseq;
 mod schedule;
 mod table;
 mod timer;
 mod trap;
+mod usage;
 mod wait;
 
 use crate::{
     arch::user::UserContext,
-    fs::Files,
+    cred::{Cred, Ids},
+    fs::{Bytes, Files},
     machine::Guest,
     root,
     signal::{SigSet, Signals},
@@ -39,8 +46,10 @@ pub(crate) use exit::exited;
 pub(crate) use fail::as_kernel;
 pub(crate) use fork::{CloneFlags, CloneRequest};
 pub(crate) use object::init_cache;
+pub(crate) use prctl::{DEFAULT_SLACK, Prctl};
 pub(crate) use table::{Pid, Slot, Tasks};
 pub(crate) use timer::{Timer, Which};
+pub(crate) use usage::Usage;
 pub(crate) use wait::{WaitTarget, Waited};
 
 /// The address space of a task of this kernel.
@@ -111,16 +120,22 @@ pub(crate) struct Task {
     pub(crate) has_execed: bool,
     /// Resource limits, by number.
     pub(crate) rlimits: [Rlimit; RLIMITS],
-    /// Page faults of the children it has waited for.
-    pub(crate) children_faults: u64,
+    /// Whose it is.
+    cred: Cred,
     /// Those of its faults that needed I/O.
-    pub(crate) major_faults: u64,
-    /// The same of [`Self::children_faults`].
-    pub(crate) children_major_faults: u64,
+    major_faults: u64,
+    /// Most resident pages of the programs that it ran before this one.
+    max_rss: u64,
     /// Address of a word that becomes 0 when it ends; 0 if there is none.
     pub(crate) clear_child_tid: u64,
+    /// Address of the list of robust futexes that it holds; 0 if there is none.
+    pub(crate) robust_list: u64,
     /// The signal it gets when its parent ends, or 0.
     pub(crate) pdeath_signal: u32,
+    /// Its restartable sequences.
+    rseq: rseq::Rseq,
+    /// What prctl remembers.
+    pub(crate) prctl: Prctl,
     /// Its part in fault injection, while it does not have the CPU.
     fail: fail::Fail,
 }
@@ -130,6 +145,9 @@ pub(crate) const RLIMITS: usize = 16;
 
 /// No limit.
 pub(crate) const RLIM_INFINITY: u64 = u64::MAX;
+
+/// Bytes that somebody but root may lock (Linux include/uapi/linux/resource.h: `MLOCK_LIMIT`).
+const MLOCK_LIMIT: u64 = 8 << 20;
 
 /// A limit that can be raised to `max`.
 #[derive(Clone, Copy, Debug)]
@@ -176,11 +194,14 @@ impl Task {
                     futex_woken: false,
                     has_execed: false,
                     rlimits: default_rlimits(),
-                    children_faults: 0,
+                    cred: Cred::root(),
                     major_faults: 0,
-                    children_major_faults: 0,
+                    max_rss: 0,
                     clear_child_tid: 0,
+                    robust_list: 0,
                     pdeath_signal: 0,
+                    rseq: rseq::Rseq::default(),
+                    prctl: Prctl::new(),
                     fail: fail::Fail::default(),
                 }
             );
@@ -262,6 +283,70 @@ impl Task {
         self.shared.syscalls.store(calls.wrapping_add(1), Relaxed);
     }
 
+    /// What a call on files needs of it, each on its own.
+    #[inline]
+    pub(crate) fn files_and_space(&mut self) -> (Option<&mut Files>, Option<&mut Space>, &Cred) {
+        (self.files.as_mut(), self.space.as_mut(), &self.cred)
+    }
+
+    /// Whose it is.
+    pub(crate) fn cred(&self) -> &Cred {
+        &self.cred
+    }
+
+    /// Makes it somebody's. Who acts as another than before cannot be looked into any more (Linux:
+    /// `commit_creds`).
+    pub(crate) fn set_ids(&mut self, uid: Ids, gid: Ids) {
+        let acts_as = |uid: Ids, gid: Ids| [uid.effective, uid.fs, gid.effective, gid.fs];
+        if acts_as(uid, gid) != acts_as(self.cred.uid, self.cred.gid) {
+            self.prctl.is_dumpable = false;
+            self.pdeath_signal = 0;
+        }
+        self.cred.uid = uid;
+        self.cred.gid = gid;
+        self.tell_ids();
+        if let Some(space) = &self.space {
+            self.limit_space(space);
+        }
+    }
+
+    /// A new program begins, as somebody's. One that acts as another than who started it cannot be looked
+    /// into.
+    pub(crate) fn become_program_of(&mut self, uid: Ids, gid: Ids) {
+        let same = uid.real == uid.effective && gid.real == gid.effective;
+        self.set_ids(uid, gid);
+        self.prctl = self.prctl.after_exec(same);
+        self.robust_list = 0;
+        self.forget_rseq();
+    }
+
+    /// Puts it into these groups and its own alone.
+    pub(crate) fn set_groups(&mut self, groups: Bytes) {
+        self.cred.set_groups(groups);
+    }
+
+    /// Tells who reads [`pagelab_abi::task::TaskStruct`] whose it is.
+    fn tell_ids(&self) {
+        for (to, ids) in [
+            (&self.shared.uid, self.cred.uid),
+            (&self.shared.gid, self.cred.gid),
+        ] {
+            for (to, id) in to.iter().zip(ids.listed()) {
+                to.store(id, Relaxed);
+            }
+        }
+    }
+
+    /// Its nice value, -20 to 19.
+    pub(crate) fn nice(&self) -> i32 {
+        self.shared.nice.load(Relaxed).cast_signed()
+    }
+
+    /// Gives it a nice value. Who runs is everybody's turn in any case.
+    pub(crate) fn set_nice(&self, nice: i32) {
+        self.shared.nice.store(nice.cast_unsigned(), Relaxed);
+    }
+
     /// Bytes that its stack may have.
     pub(crate) fn stack_limit(&self) -> u64 {
         self.rlimits[linux_raw_sys::general::RLIMIT_STACK as usize].current
@@ -277,9 +362,15 @@ impl Task {
 
     /// Tells memory that is, or will be, its own of its limits.
     pub(crate) fn limit_space(&self, space: &Space) {
-        use linux_raw_sys::general::{RLIMIT_AS, RLIMIT_DATA};
+        use linux_raw_sys::general::{RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK};
         let of = |resource: u32| self.rlimits[resource as usize].current;
         space.set_limits(of(RLIMIT_AS), of(RLIMIT_DATA));
+        let memlock = if self.cred.is_capable() {
+            RLIM_INFINITY
+        } else {
+            of(RLIMIT_MEMLOCK)
+        };
+        space.set_memlock_limit(memlock);
     }
 
     /// Gives it other memory, and takes what it had.
@@ -292,7 +383,10 @@ impl Task {
 
 /// The limits of the first process, which are those of a shell on Linux.
 fn default_rlimits() -> [Rlimit; RLIMITS] {
-    use linux_raw_sys::general::{RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK};
+    use linux_raw_sys::general::{
+        RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_NICE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_RTPRIO,
+        RLIMIT_STACK,
+    };
     let unlimited = Rlimit {
         current: RLIM_INFINITY,
         max: RLIM_INFINITY,
@@ -300,6 +394,16 @@ fn default_rlimits() -> [Rlimit; RLIMITS] {
     let mut limits = [unlimited; RLIMITS];
     limits[RLIMIT_STACK as usize].current = 8 << 20;
     limits[RLIMIT_CORE as usize].current = 0;
+    for (resource, value) in [
+        (RLIMIT_MEMLOCK, MLOCK_LIMIT),
+        (RLIMIT_NICE, 0),
+        (RLIMIT_RTPRIO, 0),
+    ] {
+        limits[resource as usize] = Rlimit {
+            current: value,
+            max: value,
+        };
+    }
     let processes = table::MAX_TASKS as u64;
     limits[RLIMIT_NPROC as usize] = Rlimit {
         current: processes,

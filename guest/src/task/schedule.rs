@@ -67,6 +67,7 @@ impl Tasks {
                 return;
             }
         }
+        self.get_mut(slot).interrupt_rseq();
     }
 
     /// Puts a task's registers and memory into the CPU.

@@ -46,6 +46,8 @@ pub(crate) struct Tasks {
     pub(crate) rng: Rng,
     /// System calls that do not exist and have been told about.
     pub(crate) unknown_told: [u64; 8],
+    /// Bad entries of page tables that have been told about.
+    pub(super) bad_entries_told: u64,
     /// How the first process ended.
     pub(super) ended: Option<u32>,
 }
@@ -63,6 +65,7 @@ impl Tasks {
             next_timer: None,
             rng: Rng::new(seed),
             unknown_told: [0; 8],
+            bad_entries_told: 0,
             ended: None,
         }
     }

@@ -5,8 +5,9 @@
 //! it has the CPU, in its program or in the kernel for it. A program that computes and makes no system
 //! call for ever is so never interrupted.
 
-use super::{Slot, Tasks};
+use super::{Slot, Task, Tasks};
 use crate::signal;
+use core::sync::atomic::Ordering::Relaxed;
 use linux_raw_sys::general::{SIGALRM, SIGPROF, SIGVTALRM};
 use pagelab_abi::task::TaskState;
 
@@ -82,7 +83,10 @@ impl Tasks {
 
     /// A task has had the CPU.
     pub(super) fn end_cpu_time(&mut self, slot: Slot) {
-        self.get_mut(slot).cpu_time.used = self.cpu_time_of_loaded(slot);
+        let used = self.cpu_time_of_loaded(slot);
+        let task = self.get_mut(slot);
+        task.cpu_time.used = used;
+        task.tell_cpu_time();
     }
 
     fn cpu_time_of_loaded(&self, slot: Slot) -> u64 {
@@ -161,6 +165,15 @@ impl Tasks {
             Some(self.clock.monotonic().saturating_add(left))
         });
         self.next_timer = self.next_timer().into_iter().chain(of_loaded).min();
+    }
+}
+
+impl Task {
+    /// Tells who reads [`pagelab_abi::task::TaskStruct`] of its time and faults.
+    fn tell_cpu_time(&self) {
+        let usage = &self.shared.usage;
+        usage.cpu_time.store(self.cpu_time.used, Relaxed);
+        usage.major_faults.store(self.major_faults, Relaxed);
     }
 }
 

@@ -43,6 +43,8 @@ mod code {
 mod fault {
     pub(super) const WRITE: u64 = 1 << 1;
     pub(super) const FETCH: u64 = 1 << 4;
+    /// An entry on the way has a bit that is reserved.
+    pub(super) const RSVD: u64 = 1 << 3;
 }
 
 /// An instruction that the CPU leaves to the kernel.
@@ -108,6 +110,10 @@ impl Task {
     #[inline]
     pub(super) fn page_fault(&mut self, address: u64, mut code: u64) {
         self.count_fault();
+        if code & fault::RSVD != 0 {
+            self.corrupted(address, code);
+            return;
+        }
         if code & (fault::WRITE | fault::FETCH) == 0
             && rmw::may_load_first()
             && self.modifies_memory()
@@ -125,6 +131,18 @@ impl Task {
             Ok(()) => self.fail.no_longer(),
             Err(fault) => self.failed_fault(fault, address, code, Fail::injected() != injected),
         }
+    }
+
+    /// Memory did not keep a page table as it was written. Who runs on it dies, and nobody else (Linux
+    /// arch/x86/mm/fault.c: `pgtable_bad`).
+    #[cold]
+    fn corrupted(&mut self, address: u64, code: u64) {
+        log::error!(
+            "process {}: corrupted page table at address {address:#x}, error {code:#x}",
+            self.pid().0
+        );
+        let killed = Info::kernel(linux::SIGKILL);
+        signal::force_trap(self, killed, vector::PAGE_FAULT, code, Some(address));
     }
 
     #[cold]

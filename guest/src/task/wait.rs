@@ -1,6 +1,6 @@
 //! What a parent asks about its children.
 
-use super::{Pid, Slot, Task, Tasks, WaitFor};
+use super::{Pid, Slot, Task, Tasks, Usage, WaitFor};
 use linux_raw_sys::general::{WCONTINUED, WEXITED, WNOHANG, WNOWAIT, WUNTRACED};
 use pagelab_abi::{errno::Errno, task::TaskState};
 
@@ -16,15 +16,19 @@ pub(crate) enum WaitTarget {
 }
 
 /// A child whose state has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Changed {
     pub(crate) pid: Pid,
     /// As wait4 gives it.
     pub(crate) status: u32,
+    /// Its real user.
+    pub(crate) uid: u32,
+    /// What it and the children that it has waited for have used.
+    pub(crate) usage: Usage,
 }
 
 /// What a wait came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Waited {
     /// A child's state has changed.
     Child(Changed),
@@ -68,6 +72,8 @@ impl Tasks {
                     Changed {
                         pid: task.pid(),
                         status,
+                        uid: task.cred().uid.real,
+                        usage: self.usage_of_child(child),
                     },
                 ));
                 break;
@@ -75,7 +81,7 @@ impl Tasks {
         }
         if let Some((child, changed)) = found {
             if options & WNOWAIT == 0 {
-                self.take_news(slot, child);
+                self.take_news(slot, child, changed.usage);
             }
             return Ok(Waited::Child(changed));
         }
@@ -89,17 +95,12 @@ impl Tasks {
         Ok(Waited::Blocked)
     }
 
-    fn take_news(&mut self, parent: Slot, child: Slot) {
-        let task = self.get_mut(child);
-        if task.state() == TaskState::Zombie {
-            let faults = task.faults() + task.children_faults;
-            let majors = task.major_faults + task.children_major_faults;
-            let parent = self.get_mut(parent);
-            parent.children_faults += faults;
-            parent.children_major_faults += majors;
+    fn take_news(&mut self, parent: Slot, child: Slot, usage: Usage) {
+        if self.get(child).state() == TaskState::Zombie {
+            self.add_child_usage(parent, usage);
             self.remove(child);
         } else {
-            task.signals.stop_news = None;
+            self.get_mut(child).signals.stop_news = None;
         }
     }
 }

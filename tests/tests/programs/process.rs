@@ -12,6 +12,8 @@ alike! {
     arguments_and_environment_arrive: ["./arguments", "one", "two words", "", "-x=1", "--"],
     futexes_between_processes: ["./futexes"],
     own_time_stands_while_a_process_sleeps: ["./cpu_timers"],
+    a_sequence_is_restarted_elsewhere: ["./rseq"],
+    what_a_process_has_used_and_said_is_told: ["./own_state"],
     calls_of_c_libraries: ["./process_calls"],
     exec: ["./exec"],
     scripts_name_who_runs_them: ["./scripts"],
@@ -19,6 +21,12 @@ alike! {
     exec_replaces_a_program: ["./exec_arguments"],
     proc_tells_of_this_process_and_of_another: ["./processes"],
     children_are_born_end_and_are_waited_for: ["./children"],
+}
+
+/// Only root can become somebody else.
+#[test]
+fn users_and_groups_bind_all_but_root() {
+    crate::compare::alike_unless("not root", &["./credentials"]);
 }
 
 #[test]
@@ -30,7 +38,7 @@ fn a_position_independent_program_runs() {
 /// Linux gets further with these before it gives up, or runs them; here they are no programs.
 #[test]
 fn what_cannot_be_loaded_is_refused_before_anything_is_lost() {
-    for build in [Build::Glibc, Build::Musl] {
+    for &build in crate::compare::libraries(&["./bad_programs"]) {
         let Some(folder) = programs(build) else {
             return;
         };
@@ -81,7 +89,7 @@ fn processes_that_wait_for_each_other_for_ever_are_named() {
 
 #[test]
 fn a_thread_is_an_error_to_who_asks_for_one() {
-    for build in [Build::Glibc, Build::Musl] {
+    for &build in crate::compare::libraries(&["./threads"]) {
         let Some(folder) = programs(build) else {
             return;
         };

@@ -17,7 +17,7 @@ use crate::{
     zone::{ZoneConfig, request_table, watermark},
 };
 use core::fmt;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use pagelab_abi::{PAGE_SHIFT, mm::MmState, root::MmLayout};
 
 /// What [`Mm::init`] is to make.
@@ -117,6 +117,7 @@ impl<M: Machine + 'static> Mm<M> {
             stores: crate::page_cache::StoreTable::new(),
             swap: spin::Once::new(),
             thp: AtomicU32::new(ThpEnabled::default() as u32),
+            bad_entries: AtomicU64::new(0),
         })
     }
 }

@@ -38,7 +38,13 @@ pub(super) fn write<M: Machine>(
             Group(Some(group))
         )?,
     }
-    writeln!(out, ",task={},pid={},uid=0", victim.name(), victim.pid)?;
+    writeln!(
+        out,
+        ",task={},pid={},uid={}",
+        victim.name(),
+        victim.pid,
+        victim.uid
+    )?;
     let reason = match oom.control.memcg {
         None => "Out of memory",
         Some(_) => "Memory cgroup out of memory",
@@ -101,7 +107,7 @@ fn tasks<M: Machine>(oom: &Oom<'_, M>, out: &mut dyn Write) -> fmt::Result {
             out,
             "[{:7}] {:5} {:5} {:8} {:8} {:8} {:8}         {:5} {}",
             task.pid,
-            0,
+            task.uid,
             task.pid,
             task.total_vm,
             task.resident(),
@@ -124,13 +130,14 @@ impl Candidate {
         writeln!(
             out,
             "{reason}: Killed process {} ({}) total-vm:{}kB, anon-rss:{}kB, file-rss:{}kB, \
-             shmem-rss:{}kB, UID:0 pgtables:{}kB oom_score_adj:{}",
+             shmem-rss:{}kB, UID:{} pgtables:{}kB oom_score_adj:{}",
             self.pid,
             self.name(),
             self.total_vm * PAGE_KIB,
             kib(RssStat::Anon),
             kib(RssStat::File),
             kib(RssStat::Shmem),
+            self.uid,
             self.pgtables * PAGE_KIB,
             self.oom_score_adj
         )

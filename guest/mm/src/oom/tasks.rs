@@ -13,6 +13,8 @@ use pagelab_abi::{
 pub struct Candidate {
     /// Its number.
     pub pid: u32,
+    /// Its real user.
+    pub uid: u32,
     /// Name of its program, NUL-padded.
     pub comm: [u8; COMM_LEN],
     /// -1000 (never killed) to 1000.
@@ -99,6 +101,7 @@ impl<'a, M: Machine + 'static> Oom<'a, M> {
         let mm = unsafe { self.mm.slab().object(gpa).cast::<MmStruct>().as_ref() };
         Some(Candidate {
             pid,
+            uid: task.uid[0].load(Relaxed),
             comm: task.comm.each_ref().map(|byte| byte.load(Relaxed)),
             oom_score_adj: task.oom_score_adj.load(Relaxed).cast_signed(),
             mm: gpa,

@@ -33,6 +33,7 @@ fn task(pid: u32, pages: u64, adj: i32) -> Candidate {
     rss[RssStat::Anon as usize] = pages;
     Candidate {
         pid,
+        uid: 0,
         comm,
         oom_score_adj: adj,
         mm: 0,
@@ -335,6 +336,7 @@ fn the_report_is_written_as_linux_writes_it() {
     world.add(1, 10);
     let large = world.add(2, 20);
     large.oom_score_adj.store((-5_i32).cast_unsigned(), Relaxed);
+    large.uid[0].store(1000, Relaxed);
     world.tasks.current.store(1, Relaxed);
     let oom = world.oom();
     let victim = oom.candidates().nth(1).unwrap();
@@ -362,12 +364,12 @@ fn the_report_is_written_as_linux_writes_it() {
         "Tasks state (memory values in pages):".into(),
         "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name".into(),
         "[      1]     0     1   262144       10    16384        0             0 a".into(),
-        "[      2]     0     2   262144       20    16384        0            -5 b".into(),
-        "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),global_oom,task_memcg=/,task=b,pid=2,uid=0"
+        "[      2]  1000     2   262144       20    16384        0            -5 b".into(),
+        "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),global_oom,task_memcg=/,task=b,pid=2,uid=1000"
             .into(),
         std::format!(
             "Out of memory: Killed process 2 (b) total-vm:{}kB, anon-rss:80kB, file-rss:0kB, \
-             shmem-rss:0kB, UID:0 pgtables:{}kB oom_score_adj:-5",
+             shmem-rss:0kB, UID:1000 pgtables:{}kB oom_score_adj:-5",
             vm * 4,
             (pages - 20) * 4
         ),

@@ -11,7 +11,9 @@
 //! They count as nodes.
 
 use super::{
-    NODE_ENTRIES, PMD_SHIFT, PageTables, Pte, index,
+    NODE_ENTRIES, PMD_SHIFT, PageTables, Pte,
+    bad::is_bad,
+    index,
     walk::{TABLE, next_boundary},
 };
 use crate::{AllocError, Order, Pfn, machine::Machine};
@@ -55,6 +57,10 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
                 return None;
             }
             if level == 1 && value & PTE_LARGE != 0 {
+                if is_bad(value) {
+                    self.heal(entry, address);
+                    return self.lookup(address);
+                }
                 let within = address & (HUGE_SIZE - PAGE_SIZE);
                 return Some((entry, Pte((value & !PTE_LARGE) + within)));
             }
@@ -111,11 +117,24 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
         Pfn(pfn).phys()
     }
 
-    /// Maps with a node what a large entry of `pmd` maps, and returns the node (Linux:
-    /// `__split_huge_pmd`).
+    /// The node for an address whose entry in `pmd` is large, or seems to be.
     #[cold]
     #[inline(never)]
-    pub(super) fn split_huge(&self, pmd: u64, address: u64) -> u64 {
+    pub(super) fn split_large(&self, pmd: u64, address: u64) -> u64 {
+        let entry = self.entry(pmd, index(address, 1));
+        let mut value = entry.load(Relaxed);
+        if is_bad(value) {
+            value = self.heal(entry, address);
+        }
+        if value & PTE_LARGE == 0 {
+            return value & PTE_ADDRESS;
+        }
+        self.split_huge(pmd, address)
+    }
+
+    /// Maps with a node what a large entry of `pmd` maps, and returns the node (Linux:
+    /// `__split_huge_pmd`).
+    fn split_huge(&self, pmd: u64, address: u64) -> u64 {
         let entry = self.entry(pmd, index(address, 1));
         let large = Pte(entry.load(Relaxed));
         let node = self.withdraw(pmd);

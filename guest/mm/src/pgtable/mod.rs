@@ -6,8 +6,9 @@
 //! * `entry`: one entry.
 //! * `walk`: from an address to its entry.
 //! * `huge`: one entry for 2 MiB, and how it becomes many.
-//! * `free`: nodes that no area needs any more.
+//! * `free`: nodes that no area needs any more. `bad`: entries that nobody wrote so.
 
+mod bad;
 mod entry;
 mod free;
 mod huge;
@@ -87,8 +88,10 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
         let pfn = self.mm.alloc_pages(Gfp::KERNEL, Order::ZERO)?;
         // SAFETY: the frame has just been allocated, from the direct map.
         unsafe { clear_entries(self.mm, pfn.phys(), 0) };
-        // No nodes are set aside for its large entries, as there are none.
-        self.mm.map.page(pfn.0).private.store(NONE, Relaxed);
+        // No nodes are set aside for its large entries, as there are none; and it is no program's page.
+        let page = self.mm.map.page(pfn.0);
+        page.private.store(NONE, Relaxed);
+        page.mapping.store(0, Relaxed);
         self.count_nodes(1);
         Ok(pfn.phys())
     }

@@ -21,7 +21,7 @@ impl<'a, M: Machine + 'static> PageTables<'a, M> {
                 return Err(level);
             }
             if level == 1 && entry & PTE_LARGE != 0 {
-                return Ok(self.split_huge(node, address));
+                return Ok(self.split_large(node, address));
             }
             node = entry & PTE_ADDRESS;
         }

@@ -7,7 +7,7 @@ use crate::{
 };
 use core::sync::atomic::Ordering::Relaxed;
 use pagelab_abi::{
-    PAGE_SIZE,
+    PAGE_SHIFT, PAGE_SIZE,
     errno::Errno,
     vma::{STACK_GUARD_GAP, VmFlags},
 };
@@ -52,6 +52,7 @@ impl<M: Machine + 'static> UserMm<M> {
             }
         }
         let def_flags = VmFlags::from_bits_retain(self.mm_struct().def_flags.load(Relaxed));
+        self.may_lock_future(def_flags, (new - old) >> PAGE_SHIFT)?;
         let area = Area {
             start: old,
             end: new,

@@ -149,7 +149,10 @@ impl<M: Machine + 'static> UserMm<M> {
                 continue;
             }
             if !pte.is_special() {
-                let page = self.mm.map.page(pte.pfn().0);
+                let Some(page) = self.mm.map.get(pte.pfn().0) else {
+                    // Not as it was written; the child does without.
+                    continue;
+                };
                 page.refcount.fetch_add(1, Relaxed);
                 page.mapcount.fetch_add(1, Relaxed);
                 if self.is_anon_page(pte.pfn()) {
@@ -202,6 +205,7 @@ fn copy_bounds(from: &MmStruct, to: &MmStruct) {
         (&from.stack_limit, &to.stack_limit),
         (&from.as_limit, &to.as_limit),
         (&from.data_limit, &to.data_limit),
+        (&from.memlock_limit, &to.memlock_limit),
         (&from.arg_start, &to.arg_start),
         (&from.arg_end, &to.arg_end),
         (&from.env_start, &to.env_start),

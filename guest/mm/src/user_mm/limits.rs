@@ -1,5 +1,5 @@
-//! RLIMIT_AS and RLIMIT_DATA (Linux mm/mmap.c: `may_expand_vm`). RLIMIT_MEMLOCK binds nobody who has
-//! `CAP_IPC_LOCK`, as all processes here.
+//! RLIMIT_AS and RLIMIT_DATA (Linux mm/mmap.c: `may_expand_vm`), and RLIMIT_MEMLOCK, which binds nobody
+//! who has `CAP_IPC_LOCK` (`can_do_mlock`, `mlock_future_ok`).
 
 use super::{UserMm, mmap::is_data};
 use crate::{machine::Machine, vma::Area};
@@ -16,6 +16,53 @@ impl<M: Machine + 'static> UserMm<M> {
         let this = self.mm_struct();
         this.as_limit.store(address_space, Relaxed);
         this.data_limit.store(data, Relaxed);
+    }
+
+    /// Limits, in bytes, what is locked. `u64::MAX` is no limit, and 0 lets nothing be locked at all.
+    pub fn set_memlock_limit(&self, bytes: u64) {
+        self.mm_struct().memlock_limit.store(bytes, Relaxed);
+    }
+
+    /// Whether anything may be locked (Linux: `can_do_mlock`).
+    ///
+    /// # Errors
+    /// `EPERM`.
+    pub(super) fn may_lock(&self) -> Result<(), Errno> {
+        match self.mm_struct().memlock_limit.load(Relaxed) {
+            0 => Err(Errno::EPERM),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether so many pages more may be locked than are now.
+    pub(super) fn may_lock_more(&self, pages: u64) -> bool {
+        let this = self.mm_struct();
+        let limit = this.memlock_limit.load(Relaxed);
+        let locked = this.locked_vm.load(Relaxed).saturating_add(pages);
+        limit == INFINITY || locked <= limit >> PAGE_SHIFT
+    }
+
+    /// Whether all areas may be locked at once.
+    pub(super) fn may_lock_all(&self) -> bool {
+        let this = self.mm_struct();
+        let limit = this.memlock_limit.load(Relaxed);
+        limit == INFINITY || this.total_vm.load(Relaxed) <= limit >> PAGE_SHIFT
+    }
+
+    /// Whether an area of these flags may become so many pages longer (Linux: `mlock_future_ok`).
+    ///
+    /// # Errors
+    /// `EAGAIN`.
+    pub(super) fn may_lock_future(&self, flags: VmFlags, pages: u64) -> Result<(), Errno> {
+        if flags.contains(VmFlags::LOCKED) && !self.may_lock_more(pages) {
+            return Err(Errno::EAGAIN);
+        }
+        Ok(())
+    }
+
+    /// Pages of a range that are locked already (Linux: `count_mm_mlocked_page_nr`).
+    pub(super) fn locked_pages_in(&mut self, range: Range<u64>) -> u64 {
+        self.pages_in(range, |flags| flags.contains(VmFlags::LOCKED))
     }
 
     /// Whether there may be so many pages more in areas of these flags.

@@ -14,14 +14,17 @@ use pagelab_abi::{
 
 const LOCKS: VmFlags = VmFlags::LOCKED.union(VmFlags::LOCKONFAULT);
 
-/// The pages that a range of bytes touches.
+/// The pages that a range of bytes touches. As Linux has it (`do_mlock`), a length wraps when it is made
+/// whole pages, and a range must not.
 fn pages(addr: u64, len: u64) -> Result<Range<u64>, Errno> {
     let start = addr & !(PAGE_SIZE - 1);
-    let end = len
-        .checked_add(addr - start)
-        .and_then(|len| len.checked_next_multiple_of(PAGE_SIZE))
-        .and_then(|len| start.checked_add(len));
+    let end = start.checked_add(whole(len.wrapping_add(addr - start)));
     end.map(|end| start..end).ok_or(Errno::EINVAL)
+}
+
+/// Bytes of the pages that so many bytes take, which may wrap.
+const fn whole(len: u64) -> u64 {
+    len.wrapping_add(PAGE_SIZE - 1) & !(PAGE_SIZE - 1)
 }
 
 impl<M: Machine + 'static> UserMm<M> {
@@ -30,12 +33,16 @@ impl<M: Machine + 'static> UserMm<M> {
     ///
     /// # Errors
     /// `EINVAL` for unknown flags or a range beyond all addresses, `ENOMEM` if a part is not mapped
-    /// or cannot be accessed, `EAGAIN` if there is no memory for all pages.
+    /// or cannot be accessed, or above the limit, `EAGAIN` if there is no memory for all pages, `EPERM`
+    /// if nothing may be locked.
     pub fn mlock(&mut self, addr: u64, len: u64, flags: u32) -> Result<(), Errno> {
         if flags & !MLOCK_ONFAULT != 0 {
             return Err(Errno::EINVAL);
         }
-        let range = pages(addr, len)?;
+        self.may_lock()?;
+        let range = pages(addr, len);
+        self.check_memlock(addr, len)?;
+        let range = range?;
         let locks = if flags & MLOCK_ONFAULT != 0 {
             LOCKS
         } else {
@@ -49,6 +56,22 @@ impl<M: Machine + 'static> UserMm<M> {
             })
     }
 
+    /// Whether a range, of which some may be locked, may be locked (Linux: `do_mlock`).
+    fn check_memlock(&mut self, addr: u64, len: u64) -> Result<(), Errno> {
+        let start = addr & !(PAGE_SIZE - 1);
+        let bytes = whole(len.wrapping_add(addr - start));
+        let more = bytes >> PAGE_SHIFT;
+        if self.may_lock_more(more) {
+            return Ok(());
+        }
+        let again = self.locked_pages_in(start..start.saturating_add(bytes));
+        if self.may_lock_more(more.saturating_sub(again)) {
+            Ok(())
+        } else {
+            Err(Errno::ENOMEM)
+        }
+    }
+
     /// munlock: unlocks the pages of a range.
     ///
     /// # Errors
@@ -60,11 +83,16 @@ impl<M: Machine + 'static> UserMm<M> {
     /// mlockall: locks all there is, or will be.
     ///
     /// # Errors
-    /// `EINVAL` for flags that are unknown or say nothing.
+    /// `EINVAL` for flags that are unknown or say nothing, `EPERM` if nothing may be locked, `ENOMEM` if
+    /// there is more than may be.
     pub fn mlockall(&mut self, flags: MlockallFlags) -> Result<(), Errno> {
         let known = (flags - MlockallFlags::all()).is_empty();
         if !known || (flags - MlockallFlags::ONFAULT).is_empty() {
             return Err(Errno::EINVAL);
+        }
+        self.may_lock()?;
+        if flags.contains(MlockallFlags::CURRENT) && !self.may_lock_all() {
+            return Err(Errno::ENOMEM);
         }
         let locks = if flags.contains(MlockallFlags::ONFAULT) {
             LOCKS

@@ -58,7 +58,7 @@ impl<M: Machine + 'static> UserMm<M> {
     /// # Errors
     /// `EINVAL` for a length of 0, an unaligned fixed address or contradicting flags, `ENOMEM` for
     /// want of memory, room or areas, `EEXIST` if something is at a `FIXED_NOREPLACE` address,
-    /// `EPERM` below the lowest address, `EACCES` for what the file's descriptor does not allow,
+    /// `EPERM` below the lowest address or where nothing may be locked, `EAGAIN` above what may be locked, `EACCES` for what the file's descriptor does not allow,
     /// `EOVERFLOW` for pages that no file has, `EOPNOTSUPP` for flags that `MAP_SHARED_VALIDATE` does
     /// not know.
     pub fn mmap(&mut self, request: &MmapRequest) -> Result<u64, Errno> {
@@ -79,7 +79,11 @@ impl<M: Machine + 'static> UserMm<M> {
         {
             return Err(Errno::EEXIST);
         }
+        if flags.contains(MapFlags::LOCKED) {
+            self.may_lock()?;
+        }
         let vm = self.vm_flags(request)?;
+        self.may_lock_future(vm, len >> PAGE_SHIFT)?;
         if flags.contains(MapFlags::HUGETLB) {
             // None were set aside.
             return Err(Errno::ENOMEM);

@@ -56,6 +56,7 @@ impl<M: Machine + 'static> UserMm<M> {
         }
         let more = (area.start - start) >> PAGE_SHIFT;
         self.may_expand(area.flags, more).ok()?;
+        self.may_lock_future(area.flags, more).ok()?;
         if let Some(below) = self.tree().before(area.start).map(Area::of) {
             let any = VmFlags::READ | VmFlags::WRITE | VmFlags::EXEC;
             let guarded = !below.flags.contains(VmFlags::GROWSDOWN) && below.flags.intersects(any);

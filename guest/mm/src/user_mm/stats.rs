@@ -36,6 +36,12 @@ pub struct Stats {
 }
 
 impl<M: Machine + 'static> UserMm<M> {
+    /// The most pages that were resident at any time.
+    pub fn max_resident(&self) -> u64 {
+        let seen = self.mm_struct().hiwater_rss.load(Relaxed);
+        seen.max(self.resident())
+    }
+
     /// All numbers.
     pub fn stats(&mut self) -> Stats {
         let this = self.mm_struct();
@@ -43,7 +49,7 @@ impl<M: Machine + 'static> UserMm<M> {
             total_vm: this.total_vm.load(Relaxed),
             locked_vm: this.locked_vm.load(Relaxed),
             rss: this.rss.each_ref().map(|count| count.load(Relaxed)),
-            hiwater_rss: this.hiwater_rss.load(Relaxed).max(self.resident()),
+            hiwater_rss: self.max_resident(),
             pgtables: this.pgtables.load(Relaxed),
             start_stack: this.start_stack.load(Relaxed),
             start_brk: this.start_brk.load(Relaxed),

@@ -43,6 +43,15 @@ impl<M: Machine + 'static> UserMm<M> {
                         gather.change(address);
                         continue;
                     }
+                    if !self.is_mapped(pte) {
+                        if self.bad_pte(area) {
+                            anon -= 1;
+                        } else {
+                            file -= 1;
+                        }
+                        gather.change(address);
+                        continue;
+                    }
                     if self.unmap_page(area, pte) {
                         anon -= 1;
                     } else {
@@ -58,6 +67,23 @@ impl<M: Machine + 'static> UserMm<M> {
         if swapped != 0 {
             self.add_rss(RssStat::Swap, swapped);
         }
+    }
+
+    /// Whether the frame of an entry is one that anybody has mapped.
+    #[inline(always)]
+    fn is_mapped(&self, pte: Pte) -> bool {
+        let page = self.mm.map.get(pte.pfn().0);
+        page.is_some_and(|page| page.mapcount.load(Relaxed) != 0)
+    }
+
+    /// Memory did not keep an entry of an area as it was written (Linux mm/memory.c: `print_bad_pte`). The
+    /// page that it led to is lost, and keeps what it needs. True if it counts as anonymous.
+    #[cold]
+    #[inline(never)]
+    fn bad_pte(&self, area: &Area) -> bool {
+        self.mm.bad_entries.fetch_add(1, Relaxed);
+        self.keep_group();
+        file_of(area).is_none()
     }
 
     /// An entry of an area that held a page no longer does. True if the page is anonymous.

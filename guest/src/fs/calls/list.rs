@@ -176,6 +176,7 @@ fn enter(caller: &mut Caller<'_>, dentry: Shared<Dentry>) -> Answer {
     if !dentry.inode.is_dir() {
         return Err(Errno::ENOTDIR.into());
     }
+    caller.check(&dentry.inode, linux::X_OK)?;
     caller.files.cwd = dentry;
     Ok(0)
 }

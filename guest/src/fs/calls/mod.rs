@@ -22,12 +22,16 @@ mod statfs;
 
 use super::{
     dentry::Dentry,
+    disk,
+    inode::Inode,
     object::{Bytes, Shared},
     path::{AtEnd, Origin, Resolved, resolve},
     table::Files,
     transfer::Answer,
     user::Program,
 };
+use crate::cred::{Cred, Viewer};
+use core::sync::atomic::Ordering::Relaxed;
 use linux_raw_sys::general as linux;
 use pagelab_abi::errno::Errno;
 
@@ -39,6 +43,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) program: &'a mut dyn Program,
     /// Its number.
     pub(crate) pid: u32,
+    /// Whose it is.
+    pub(crate) cred: &'a Cred,
     /// Descriptors that it may have.
     pub(crate) nofile: u64,
 }
@@ -65,6 +71,17 @@ impl Caller<'_> {
 
     /// Walks a path.
     fn walk(&self, dirfd: u64, path: &[u8], at_end: AtEnd) -> Result<Resolved, Errno> {
+        self.walk_as(self.cred.viewer(), dirfd, path, at_end)
+    }
+
+    /// Walks a path as somebody.
+    fn walk_as(
+        &self,
+        who: Viewer<'_>,
+        dirfd: u64,
+        path: &[u8],
+        at_end: AtEnd,
+    ) -> Result<Resolved, Errno> {
         let is_absolute = path.first() == Some(&b'/');
         let start = if is_absolute {
             self.files.root.clone()
@@ -75,6 +92,7 @@ impl Caller<'_> {
             root: &self.files.root,
             start: &start,
             pid: self.pid,
+            who,
             exe: self.files.exe.as_ref(),
         };
         if !path.is_empty() && !start.inode.is_dir() {
@@ -98,6 +116,18 @@ impl Caller<'_> {
         flags: u64,
         follow: bool,
     ) -> Result<Shared<Dentry>, Errno> {
+        self.existing_as(self.cred.viewer(), dirfd, path, flags, follow)
+    }
+
+    /// The same for somebody.
+    fn existing_as(
+        &mut self,
+        who: Viewer<'_>,
+        dirfd: u64,
+        path: u64,
+        flags: u64,
+        follow: bool,
+    ) -> Result<Shared<Dentry>, Errno> {
         let path: Bytes = if path == 0 && flags & u64::from(linux::AT_EMPTY_PATH) != 0 {
             Bytes::zeroed(0)?
         } else {
@@ -107,7 +137,71 @@ impl Caller<'_> {
             return self.start(dirfd);
         }
         let at_end = if follow { AtEnd::Follow } else { AtEnd::Keep };
-        self.walk(dirfd, &path, at_end)?.existing()
+        self.walk_as(who, dirfd, &path, at_end)?.existing()
+    }
+
+    /// Whether the caller may do with something what `wanted` has of `R_OK`, `W_OK` and `X_OK`.
+    ///
+    /// # Errors
+    /// EACCES.
+    fn check(&self, inode: &Inode, wanted: u32) -> Result<(), Errno> {
+        self.cred.viewer().may(wanted, inode.guarded())
+    }
+
+    /// Whether something is the caller's to dispose of.
+    ///
+    /// # Errors
+    /// EPERM.
+    fn check_owner(&self, inode: &Inode) -> Result<(), Errno> {
+        if self.cred.viewer().owns(inode.uid.load(Relaxed)) {
+            Ok(())
+        } else {
+            Err(Errno::EPERM)
+        }
+    }
+
+    /// Whether the caller may take a name away (Linux fs/namei.c: `may_delete`): from a directory with the
+    /// sticky bit only what is its own, or out of its own directory.
+    ///
+    /// # Errors
+    /// EACCES, EPERM.
+    fn check_remove(&self, parent: &Inode, inode: &Inode) -> Result<(), Errno> {
+        self.check(parent, linux::W_OK | linux::X_OK)?;
+        let is_sticky = parent.mode.load(Relaxed) & linux::S_ISVTX != 0;
+        if is_sticky && self.check_owner(parent).is_err() {
+            self.check_owner(inode)?;
+        }
+        Ok(())
+    }
+
+    /// Makes something new where `at` leads, which is the caller's.
+    fn make(&self, at: &Resolved, new: disk::New, mode: u32) -> Result<Shared<Dentry>, Errno> {
+        let is_dir = matches!(new, disk::New::Directory);
+        let dentry = disk::add_new(&at.parent, at.name(), new, mode)?;
+        self.own(&at.parent.inode, &dentry.inode, is_dir);
+        Ok(dentry)
+    }
+
+    /// Gives something new its owner (Linux fs/inode.c: `inode_init_owner`): in a directory with the bit
+    /// for it the group is the directory's.
+    fn own(&self, parent: &Inode, new: &Inode, is_dir: bool) {
+        let who = self.cred.viewer();
+        new.uid.store(who.uid, Relaxed);
+        let gives_group = parent.mode.load(Relaxed) & linux::S_ISGID != 0;
+        let gid = if gives_group {
+            parent.gid.load(Relaxed)
+        } else {
+            who.gid
+        };
+        new.gid.store(gid, Relaxed);
+        if gives_group && is_dir {
+            new.mode.fetch_or(linux::S_ISGID, Relaxed);
+        } else if gives_group && !who.is_in_group(gid) && !who.is_capable() {
+            let mode = new.mode.load(Relaxed);
+            if mode & linux::S_IXGRP != 0 {
+                new.mode.store(mode & !linux::S_ISGID, Relaxed);
+            }
+        }
     }
 }
 

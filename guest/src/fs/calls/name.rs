@@ -12,22 +12,22 @@ use crate::fs::{
 use linux_raw_sys::general as linux;
 use pagelab_abi::errno::Errno;
 
-impl Resolved {
-    /// Whether a new name can be made here.
-    fn check_new(&self) -> Result<(), Errno> {
-        if self.found.is_some() {
+impl Caller<'_> {
+    /// Whether a new name can be made there.
+    fn check_new(&self, at: &Resolved) -> Result<(), Errno> {
+        if at.found.is_some() {
             return Err(Errno::EEXIST);
         }
-        self.check_parent()
+        self.check_parent(at)
     }
 }
 
 pub(super) fn mkdirat(caller: &mut Caller<'_>, dirfd: u64, path: u64, mode: u64) -> Answer {
     let at = caller.walk_at(dirfd, path, AtEnd::Name)?;
-    at.check_new()?;
+    caller.check_new(&at)?;
     // The sticky bit and permissions.
     let mode = mode as u32 & 0o1777 & !caller.files.umask;
-    disk::add_new(&at.parent, at.name(), disk::New::Directory, mode)?;
+    caller.make(&at, disk::New::Directory, mode)?;
     Ok(0)
 }
 
@@ -37,11 +37,11 @@ pub(super) fn symlinkat(caller: &mut Caller<'_>, target: u64, dirfd: u64, path: 
         return Err(Errno::ENOENT.into());
     }
     let at = caller.walk_at(dirfd, path, AtEnd::Name)?;
-    at.check_new()?;
+    caller.check_new(&at)?;
     if at.has_slash {
         return Err(Errno::ENOENT.into());
     }
-    disk::add_new(&at.parent, at.name(), disk::New::Symlink(target), 0o777)?;
+    caller.make(&at, disk::New::Symlink(target), 0o777)?;
     Ok(0)
 }
 
@@ -53,7 +53,7 @@ pub(super) fn linkat(caller: &mut Caller<'_>, args: [u64; 5]) -> Answer {
     let follow = flags & u64::from(linux::AT_SYMLINK_FOLLOW) != 0;
     let dentry = caller.existing_at(old_dirfd, old, flags, follow)?;
     let at = caller.walk_at(new_dirfd, new, AtEnd::Name)?;
-    at.check_new()?;
+    caller.check_new(&at)?;
     if at.has_slash {
         return Err(Errno::ENOENT.into());
     }
@@ -89,7 +89,11 @@ pub(super) fn unlinkat(caller: &mut Caller<'_>, dirfd: u64, path: u64, flags: u6
         Last::Name => {}
     }
     let (is_transient, has_slash) = (at.parent.inode.is_transient(), at.has_slash);
+    let parent = at.parent.clone();
     let dentry = at.existing()?;
+    if removes_dir || dentry.inode.is_dir() || !has_slash {
+        caller.check_remove(&parent.inode, &dentry.inode)?;
+    }
     if is_transient || matches!(dentry.inode.kind, Kind::CgroupFile(..)) {
         return Err(Errno::EPERM.into());
     }
@@ -136,13 +140,21 @@ pub(super) fn renameat2(caller: &mut Caller<'_>, args: [u64; 5]) -> Answer {
     if from.has_slash && !moved.inode.is_dir() {
         return Err(Errno::ENOTDIR.into());
     }
+    caller.check_remove(&from.parent.inode, &moved.inode)?;
+    match &to.found {
+        Some(other) => caller.check_remove(&to.parent.inode, &other.inode)?,
+        None => caller.check_parent(&to)?,
+    }
+    if moved.inode.is_dir() && !from.parent.is(&to.parent) {
+        caller.check(&moved.inode, linux::W_OK)?;
+    }
     check_move(&moved, &to)?;
     if let Some(other) = &to.found
         && other.inode.is(&moved.inode)
     {
         return Ok(0);
     }
-    to.check_parent()?;
+    caller.check_parent(&to)?;
     disk::rename(&moved, &to.parent, to.name(), to.found.as_ref())?;
     Ok(0)
 }

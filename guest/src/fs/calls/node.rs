@@ -42,12 +42,12 @@ pub(super) fn mknodat(
     if at.found.is_some() {
         return Err(Errno::EEXIST.into());
     }
-    at.check_parent()?;
+    caller.check_parent(&at)?;
     if at.has_slash {
         return Err(Errno::ENOENT.into());
     }
     if matches!(kind, 0 | linux::S_IFREG) {
-        disk::add_new(&at.parent, at.name(), disk::New::Regular, permissions)?;
+        caller.make(&at, disk::New::Regular, permissions)?;
         return Ok(0);
     }
     let in_group = matches!(at.parent.inode.kind, Kind::Cgroup(_));
@@ -57,12 +57,16 @@ pub(super) fn mknodat(
     let kind = if kind == linux::S_IFIFO {
         Kind::Fifo(Pipe::create()?)
     } else {
+        if !caller.cred.is_capable() {
+            return Err(Errno::EPERM.into());
+        }
         let mut named = Device::NAMED.iter();
         let found = named.find(|(_, it)| it.numbers() == decode(device));
         Kind::Device(found.ok_or(Errno::EPERM)?.1)
     };
-    at.parent
-        .add(at.name(), Inode::create(kind, permissions)?)?;
+    let inode = Inode::create(kind, permissions)?;
+    caller.own(&at.parent.inode, &inode, false);
+    at.parent.add(at.name(), inode)?;
     Ok(0)
 }
 

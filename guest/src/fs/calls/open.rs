@@ -10,7 +10,7 @@ use crate::fs::{
     object::Shared,
     path::AtEnd,
     pipe::{End, Pipe},
-    proc,
+    proc, task,
     transfer::{Answer, Stop},
 };
 use core::sync::atomic::Ordering::Relaxed;
@@ -83,6 +83,7 @@ impl Caller<'_> {
             Some(_) if is_exclusive => Err(Errno::EEXIST.into()),
             Some(dentry) => {
                 let dentry = dentry.clone();
+                self.check_open(&dentry.inode, flags)?;
                 match &dentry.inode.kind {
                     Kind::Fifo(pipe) if flags & (linux::O_PATH | linux::O_DIRECTORY) == 0 => {
                         self.open_fifo(&dentry, pipe, flags, call)
@@ -106,9 +107,36 @@ impl Caller<'_> {
 
     /// Makes an empty file.
     fn create(&self, at: &Resolved, mode: u32) -> Result<Shared<Dentry>, Errno> {
-        at.check_parent()?;
+        self.check_parent(at)?;
         let mode = mode & 0o7777 & !self.files.umask;
-        disk::add_new(&at.parent, at.name(), disk::New::Regular, mode)
+        self.make(at, disk::New::Regular, mode)
+    }
+
+    /// Whether the caller may open something that is there (Linux fs/namei.c: `may_open`). What is no file
+    /// to be opened is refused later.
+    fn check_open(&self, inode: &Inode, flags: u32) -> Result<(), Errno> {
+        if flags & linux::O_PATH != 0 || matches!(inode.kind, Kind::Symlink(_)) {
+            return Ok(());
+        }
+        let mut wanted = match flags & linux::O_ACCMODE {
+            linux::O_RDONLY => linux::R_OK,
+            linux::O_WRONLY => linux::W_OK,
+            _ => linux::R_OK | linux::W_OK,
+        };
+        if flags & linux::O_TRUNC != 0 {
+            wanted |= linux::W_OK;
+        }
+        if inode.is_dir() && wanted & linux::W_OK != 0 {
+            return Ok(());
+        }
+        if flags & linux::O_DIRECTORY != 0 && !inode.is_dir() {
+            return Ok(());
+        }
+        self.check(inode, wanted)?;
+        if flags & linux::O_NOATIME != 0 {
+            self.check_owner(inode)?;
+        }
+        Ok(())
     }
 
     fn open_existing(
@@ -129,6 +157,12 @@ impl Caller<'_> {
         }
         let opened = match &inode.kind {
             Kind::Symlink(_) => return Err(Errno::ELOOP),
+            Kind::Proc(node)
+                if let Some(pid) = node.private_to()
+                    && !task::may_look_into(self.cred.viewer(), pid) =>
+            {
+                return Err(Errno::EACCES);
+            }
             Kind::Proc(node) if node.is_text() => {
                 Opened::Text(proc::text(*node, &self.files.root, self.program)?)
             }
@@ -145,19 +179,27 @@ impl Caller<'_> {
     }
 }
 
-impl Resolved {
-    /// Whether a name can be made here.
+impl Caller<'_> {
+    /// Whether the caller can make a name there.
     ///
     /// # Errors
-    /// ENOENT in a directory that was removed; EACCES in one that is made when it is looked at.
-    pub(super) fn check_parent(&self) -> Result<(), Errno> {
-        if self.parent.inode.is_transient() {
+    /// ENOENT in a directory that was removed; EACCES in one that is made when it is looked at, or that the
+    /// caller may not write to.
+    pub(super) fn check_parent(&self, at: &Resolved) -> Result<(), Errno> {
+        if at.parent.inode.is_transient() {
             return Err(Errno::EACCES);
         }
-        if self.parent.inode.nlink.load(Relaxed) == 0 {
+        if at.parent.inode.nlink.load(Relaxed) == 0 {
             return Err(Errno::ENOENT);
         }
-        Ok(())
+        self.check(&at.parent.inode, linux::W_OK | linux::X_OK)
+    }
+
+    /// Makes what has no name the caller's.
+    fn own_nameless(&self, inode: &Inode) {
+        let who = self.cred.viewer();
+        inode.uid.store(who.uid, Relaxed);
+        inode.gid.store(who.gid, Relaxed);
     }
 }
 
@@ -192,6 +234,7 @@ pub(super) fn memfd_create(caller: &mut Caller<'_>, name: u64, flags: u64) -> An
     let content = Content::new_shmem()?;
     let inode = Inode::create(Kind::Regular(content.clone()), mode)?;
     inode.seals.store(seals, Relaxed);
+    caller.own_nameless(&inode);
     let dentry = Dentry::create(&name[..PREFIX.len() + given.len()], inode, None)?;
     let file = OpenFile::create(Opened::Regular(content), dentry, linux::O_RDWR)?;
     let closes = flags & u64::from(linux::MFD_CLOEXEC) != 0;
@@ -205,6 +248,7 @@ pub(super) fn pipe2(caller: &mut Caller<'_>, fds: u64, flags: u64) -> Answer {
     }
     let pipe = Pipe::create()?;
     let inode = Inode::create(Kind::Pipe(pipe.clone()), 0o600)?;
+    caller.own_nameless(&inode);
     inode.nlink.store(1, Relaxed);
     let dentry = Dentry::create(b"pipe", inode, None)?;
     let kept = flags & (linux::O_NONBLOCK | linux::O_DIRECT);

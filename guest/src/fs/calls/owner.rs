@@ -1,4 +1,4 @@
-//! Whose files are. Everybody here is root, so that anybody may give them away.
+//! Whose files are.
 
 use super::{AT_FDCWD, Caller, fd};
 use crate::fs::{inode::Inode, transfer::Answer};
@@ -26,7 +26,7 @@ pub(super) fn fchownat(caller: &mut Caller<'_>, args: [u64; 5]) -> Answer {
     }
     let follow = flags & u64::from(linux::AT_SYMLINK_NOFOLLOW) == 0;
     let dentry = caller.existing_at(dirfd, path, flags, follow)?;
-    give(&dentry.inode, uid as u32, gid as u32)
+    give(caller, &dentry.inode, uid as u32, gid as u32)
 }
 
 pub(super) fn fchown(caller: &mut Caller<'_>, number: u64, uid: u64, gid: u64) -> Answer {
@@ -34,11 +34,17 @@ pub(super) fn fchown(caller: &mut Caller<'_>, number: u64, uid: u64, gid: u64) -
     if file.has(linux::O_PATH) {
         return Err(Errno::EBADF.into());
     }
-    give(&file.dentry.inode, uid as u32, gid as u32)
+    give(caller, &file.dentry.inode, uid as u32, gid as u32)
 }
 
-fn give(inode: &Inode, uid: u32, gid: u32) -> Answer {
-    if inode.is_transient() {
+/// root may give files to anybody, an owner to a group that he is in (Linux fs/attr.c: `setattr_prepare`).
+fn give(caller: &Caller<'_>, inode: &Inode, uid: u32, gid: u32) -> Answer {
+    let who = caller.cred.viewer();
+    let (owner, group) = (inode.uid.load(Relaxed), inode.gid.load(Relaxed));
+    let is_own = who.uid == owner;
+    let keeps_owner = uid == KEEP || is_own && uid == owner;
+    let keeps_group = gid == KEEP || is_own && (gid == group || who.is_in_group(gid));
+    if inode.is_transient() || !(keeps_owner && keeps_group || who.is_capable()) {
         return Err(Errno::EPERM.into());
     }
     if uid != KEEP {

@@ -70,6 +70,9 @@ pub(super) fn truncate(caller: &mut Caller<'_>, path: u64, size: u64) -> Answer 
     if dentry.inode.is_dir() {
         return Err(Errno::EISDIR.into());
     }
+    if matches!(dentry.inode.kind, Kind::Regular(_)) {
+        caller.check(&dentry.inode, linux::W_OK)?;
+    }
     set_size(&dentry.inode, size)
 }
 

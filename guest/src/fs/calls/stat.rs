@@ -223,7 +223,6 @@ pub(super) fn statx(caller: &mut Caller<'_>, dirfd: u64, path: u64, flags: u64, 
     Ok(0)
 }
 
-/// Root may do all but execute what nobody may.
 pub(super) fn faccessat(
     caller: &mut Caller<'_>,
     dirfd: u64,
@@ -238,17 +237,22 @@ pub(super) fn faccessat(
         return Err(Errno::EINVAL.into());
     }
     let follow = flags & u64::from(linux::AT_SYMLINK_NOFOLLOW) == 0;
-    let dentry = caller.existing_at(dirfd, path, flags, follow)?;
-    let permissions = dentry.inode.mode.load(Relaxed);
-    if mode & linux::X_OK != 0 && !dentry.inode.is_dir() && permissions & 0o111 == 0 {
-        return Err(Errno::EACCES.into());
+    let cred = caller.cred;
+    let who = if flags & u64::from(linux::AT_EACCESS) != 0 {
+        cred.viewer()
+    } else {
+        cred.real_viewer()
+    };
+    let dentry = caller.existing_as(who, dirfd, path, flags, follow)?;
+    if mode != 0 {
+        who.may(mode, dentry.inode.guarded())?;
     }
     Ok(0)
 }
 
 pub(super) fn fchmodat(caller: &mut Caller<'_>, dirfd: u64, path: u64, mode: u64) -> Answer {
     let dentry = caller.walk_at(dirfd, path, AtEnd::Follow)?.existing()?;
-    set_mode(&dentry.inode, mode)
+    set_mode(caller, &dentry.inode, mode)
 }
 
 pub(super) fn fchmod(caller: &mut Caller<'_>, number: u64, mode: u64) -> Answer {
@@ -256,10 +260,11 @@ pub(super) fn fchmod(caller: &mut Caller<'_>, number: u64, mode: u64) -> Answer 
     if file.has(linux::O_PATH) {
         return Err(Errno::EBADF.into());
     }
-    set_mode(&file.dentry.inode, mode)
+    set_mode(caller, &file.dentry.inode, mode)
 }
 
-fn set_mode(inode: &Inode, mode: u64) -> Answer {
+fn set_mode(caller: &Caller<'_>, inode: &Inode, mode: u64) -> Answer {
+    caller.check_owner(inode)?;
     if inode.is_transient() {
         return Err(Errno::EPERM.into());
     }
@@ -267,7 +272,12 @@ fn set_mode(inode: &Inode, mode: u64) -> Answer {
     if changed & 0o111 != 0 && inode.is_sealed(linux::F_SEAL_EXEC) {
         return Err(Errno::EPERM.into());
     }
-    inode.mode.store(mode as u32 & 0o7777, Relaxed);
+    let who = caller.cred.viewer();
+    let mut mode = mode as u32 & 0o7777;
+    if !who.is_in_group(inode.gid.load(Relaxed)) && !who.is_capable() {
+        mode &= !linux::S_ISGID;
+    }
+    inode.mode.store(mode, Relaxed);
     inode.changed();
     Ok(0)
 }
@@ -302,6 +312,15 @@ pub(super) fn utimensat(
         caller.existing_at(dirfd, path, flags, follow)?
     };
     let inode = &dentry.inode;
+    if wanted.iter().all(|time| time.nsec == UTIME_OMIT) {
+        return Ok(0);
+    }
+    // Whoever may write may say that it was now.
+    if !wanted.iter().all(|time| time.nsec == UTIME_NOW) {
+        caller.check_owner(inode)?;
+    } else if caller.check_owner(inode).is_err() {
+        caller.check(inode, linux::W_OK)?;
+    }
     for (time, wanted) in [&inode.atime, &inode.mtime].into_iter().zip(wanted) {
         match wanted.nsec {
             UTIME_OMIT => {}

@@ -17,7 +17,7 @@ use super::{
     path::PATH_MAX,
     proc::PidFile,
 };
-use crate::{memory::mm, oom, root, task::Space};
+use crate::{cred::Viewer, memory::mm, oom, root, task::Space};
 use core::{
     fmt::{self, Write},
     mem::ManuallyDrop,
@@ -52,6 +52,22 @@ fn find(pid: u32) -> Option<&'static TaskStruct> {
 /// Whether there is a process of this number.
 pub(super) fn exists(pid: u32) -> bool {
     find(pid).is_some()
+}
+
+/// Its effective user and group.
+pub(super) fn owner(pid: u32) -> Option<(u32, u32)> {
+    let task = find(pid)?;
+    Some((task.uid[1].load(Relaxed), task.gid[1].load(Relaxed)))
+}
+
+/// Whether somebody, by what he acts as towards files, may look into a process (Linux:
+/// `__ptrace_may_access` with `PTRACE_MODE_FSCREDS`).
+pub(super) fn may_look_into(who: Viewer<'_>, pid: u32) -> bool {
+    let is_his = |task: &TaskStruct| {
+        let uids = task.uid[..3].iter().all(|id| id.load(Relaxed) == who.uid);
+        uids && task.gid[..3].iter().all(|id| id.load(Relaxed) == who.gid)
+    };
+    who.is_capable() || root::tasks().current.load(Relaxed) == pid || find(pid).is_some_and(is_his)
 }
 
 /// The lowest number of a process from `from` on.
@@ -90,14 +106,25 @@ pub(super) fn set_memory_group(pid: u32, group: u32) -> Result<(), Errno> {
 /// Changes how the OOM killer sees a process.
 ///
 /// # Errors
-/// EINVAL outside -1000 to 1000; ESRCH.
+/// EINVAL outside -1000 to 1000; ESRCH; EACCES for less than root has given it, by somebody else.
 pub(super) fn set_oom_score_adj(pid: u32, adj: i32) -> Result<(), Errno> {
     if !(OOM_SCORE_ADJ_MIN..=OOM_SCORE_ADJ_MAX).contains(&adj) {
         return Err(Errno::EINVAL);
     }
     let task = find(pid).ok_or(Errno::ESRCH)?;
+    if current_is_capable() {
+        task.oom_score_adj_min.store(adj.cast_unsigned(), Relaxed);
+    } else if adj < task.oom_score_adj_min.load(Relaxed).cast_signed() {
+        return Err(Errno::EACCES);
+    }
     task.oom_score_adj.store(adj.cast_unsigned(), Relaxed);
     Ok(())
+}
+
+/// Whether the process that runs has root's capabilities.
+pub(super) fn current_is_capable() -> bool {
+    let current = find(root::tasks().current.load(Relaxed));
+    current.is_none_or(|task| task.uid[1].load(Relaxed) == 0)
 }
 
 /// The memory of a process; none of a zombie.

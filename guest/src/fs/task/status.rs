@@ -6,7 +6,7 @@ use crate::task::Space;
 use core::{
     fmt::{self, Write},
     mem::ManuallyDrop,
-    sync::atomic::Ordering::Relaxed,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 use pagelab_abi::{
     PAGE_SIZE,
@@ -20,6 +20,9 @@ const PAGE_KIB: u64 = PAGE_SIZE >> 10;
 
 /// Events in a clock tick: a hundred ticks a second, an event a microsecond.
 const EVENTS_PER_TICK: u64 = 10_000;
+
+/// Nanoseconds of a clock tick.
+const TICK: u64 = 10_000_000;
 
 /// Linux's `struct mm_struct` of a process, or none.
 type Memory = Option<ManuallyDrop<Space>>;
@@ -44,9 +47,11 @@ pub(super) fn status(task: &TaskStruct, memory: Memory, out: &mut dyn Write) -> 
     writeln!(
         out,
         "Name:\t{}\nState:\t{state}\nTgid:\t{pid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t{}\nTracerPid:\t0\n\
-         Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0",
+         Uid:{}\nGid:{}",
         Name::of(task),
-        task.ppid.load(Relaxed)
+        task.ppid.load(Relaxed),
+        Ids(&task.uid),
+        Ids(&task.gid)
     )?;
     if let Some(mut memory) = memory {
         memory_lines(&memory.stats(), out)?;
@@ -75,19 +80,43 @@ fn memory_lines(stats: &Stats, out: &mut dyn Write) -> fmt::Result {
     Ok(())
 }
 
+/// Users or groups, a tab before each.
+struct Ids<'a>(&'a [AtomicU32; 4]);
+
+impl fmt::Display for Ids<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut ids = self.0.iter();
+        ids.try_for_each(|id| write!(f, "\t{}", id.load(Relaxed)))
+    }
+}
+
+/// Clock ticks of a process's time.
+fn ticks(time: &AtomicU64) -> u64 {
+    time.load(Relaxed) / TICK
+}
+
 pub(super) fn stat(task: &TaskStruct, memory: Memory, out: &mut dyn Write) -> fmt::Result {
     let stats = memory.map(|mut memory| memory.stats()).unwrap_or_default();
-    let number = |word: &core::sync::atomic::AtomicU32| word.load(Relaxed);
+    let number = |word: &AtomicU32| word.load(Relaxed);
+    let long = |word: &AtomicU64| word.load(Relaxed);
+    let (own, children) = (&task.usage, &task.children);
+    let nice = number(&task.nice).cast_signed();
     write!(
         out,
-        "{} ({}) {} {} {} {} 0 -1 0 {} 0 0 0 0 0 0 0 20 0 1 0",
+        "{} ({}) {} {} {} {} 0 -1 0 {} {} {} {} {} 0 {} 0 {} {nice} 1 0",
         number(&task.pid),
         Name::of(task),
         state(task).letter(),
         number(&task.ppid),
         number(&task.pgid),
         number(&task.sid),
-        task.faults.load(Relaxed)
+        long(&task.faults) - long(&own.major_faults),
+        long(&children.faults) - long(&children.major_faults),
+        long(&own.major_faults),
+        long(&children.major_faults),
+        ticks(&own.cpu_time),
+        ticks(&children.cpu_time),
+        20 + nice
     )?;
     let start = task.start.load(Relaxed) / EVENTS_PER_TICK;
     write!(

@@ -18,6 +18,7 @@ use super::{
     transfer::Stop,
     user::Program,
 };
+use crate::cred::Cred;
 use core::fmt::Write;
 use linux_raw_sys::general as linux;
 use pagelab_abi::errno::Errno;
@@ -91,6 +92,7 @@ impl Program for Memory {
 /// A process.
 struct Process {
     files: Files,
+    cred: Cred,
     memory: Memory,
 }
 
@@ -98,6 +100,7 @@ impl Process {
     fn new(ramfs: &Ramfs) -> Self {
         Self {
             files: ramfs.first_files().unwrap(),
+            cred: Cred::root(),
             memory: Memory(vec![0; SIZE]),
         }
     }
@@ -105,6 +108,7 @@ impl Process {
     fn fork(&self) -> Self {
         Self {
             files: self.files.fork().unwrap(),
+            cred: self.cred.copy().unwrap(),
             memory: Memory(self.memory.0.clone()),
         }
     }
@@ -116,6 +120,7 @@ impl Process {
             files: &mut self.files,
             program: &mut self.memory,
             pid: PID,
+            cred: &self.cred,
             nofile: 1024,
         };
         call(&mut caller, number, &all).expect("a call on files")

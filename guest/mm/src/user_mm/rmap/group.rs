@@ -87,6 +87,11 @@ impl<M: Machine + 'static> UserMm<M> {
         }
     }
 
+    /// A page that is lost still names the family, which stays for ever as if it had one more member.
+    pub(in crate::user_mm) fn keep_group(&self) {
+        count(&self.group_at(self.anon_group()).count, 1);
+    }
+
     fn group_at(&self, gpa: u64) -> &AnonGroup {
         // SAFETY: the family of a live address space, or one that was just made; all that changes in
         // it is atomic.

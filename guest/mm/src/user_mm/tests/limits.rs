@@ -1,9 +1,9 @@
-//! RLIMIT_AS and RLIMIT_DATA.
+//! RLIMIT_AS, RLIMIT_DATA and RLIMIT_MEMLOCK.
 
 use super::{MmapRequest, PAGE, RW, World, cpu::store, oracle::check};
 use pagelab_abi::{
     errno::Errno,
-    mman::{MapFlags, MremapFlags, Prot},
+    mman::{MapFlags, MlockallFlags, MremapFlags, Prot},
 };
 
 const AT: u64 = 0x40_0000;
@@ -81,6 +81,44 @@ fn private_memory_that_can_be_written_is_limited() {
     user.mprotect(at, PAGE, RW).unwrap();
     user.mprotect(AT, PAGE, Prot::READ).unwrap();
     user.mprotect(at + PAGE, PAGE, RW).unwrap();
+    check(world.mm(), &mut [&mut user]);
+    user.destroy();
+}
+
+#[test]
+fn locked_memory_is_limited() {
+    let world = World::new();
+    let mut user = world.user();
+    user.mmap(&MmapRequest::anonymous(8 * PAGE, RW).fixed(AT))
+        .unwrap();
+    user.set_memlock_limit(4 * PAGE + 4095);
+    assert_eq!(user.mlock(AT, 5 * PAGE, 0), Err(Errno::ENOMEM));
+    assert_eq!(user.mlock(AT, 4 * PAGE, 0), Ok(()));
+    // What is locked already does not count twice.
+    assert_eq!(user.mlock(AT + PAGE, 3 * PAGE, 0), Ok(()));
+    assert_eq!(user.mlock(AT + PAGE, 4 * PAGE, 0), Err(Errno::ENOMEM));
+    let locked = MmapRequest {
+        flags: MapFlags::PRIVATE | MapFlags::ANONYMOUS | MapFlags::LOCKED,
+        ..MmapRequest::anonymous(PAGE, RW)
+    };
+    assert_eq!(user.mmap(&locked), Err(Errno::EAGAIN));
+    let grown = user.mremap(AT, 4 * PAGE, 5 * PAGE, MremapFlags::MAYMOVE, 0);
+    assert_eq!(grown, Err(Errno::EAGAIN));
+    let current = MlockallFlags::CURRENT;
+    assert_eq!(user.mlockall(current), Err(Errno::ENOMEM));
+    let mut child = user.fork().unwrap();
+    assert_eq!(child.mlock(AT, 5 * PAGE, 0), Err(Errno::ENOMEM));
+    check(world.mm(), &mut [&mut user, &mut child]);
+    child.destroy();
+    user.munlock(AT, PAGE).unwrap();
+    assert!(user.mmap(&locked).is_ok());
+    user.set_memlock_limit(0);
+    assert_eq!(user.mlock(AT, 0, 0), Err(Errno::EPERM));
+    assert_eq!(user.mlockall(current), Err(Errno::EPERM));
+    assert_eq!(user.mmap(&locked), Err(Errno::EPERM));
+    assert_eq!(user.munlock(AT, PAGE), Ok(()));
+    user.set_memlock_limit(u64::MAX);
+    assert_eq!(user.mlockall(current), Ok(()));
     check(world.mm(), &mut [&mut user]);
     user.destroy();
 }

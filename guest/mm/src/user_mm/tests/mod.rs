@@ -3,6 +3,7 @@
 //! * `cpu`: a CPU that walks the tables and caches what it finds. `oracle`: all that must hold.
 //! * the others: what is tested.
 
+mod bad_entries;
 mod basics;
 mod calls;
 mod cpu;

@@ -24,7 +24,7 @@ use std::{collections::BTreeMap, vec::Vec};
 const START: u64 = 0x4000_0000 - PAGE;
 const LEN: u64 = 2 * HUGE_SIZE;
 /// Where that is.
-const HUGE: u64 = START + PAGE;
+pub(super) const HUGE: u64 = START + PAGE;
 
 /// A program with such an area, as madvise has it.
 fn program(world: &World, advice: Option<u32>) -> UserMm<TestMachine> {
@@ -39,7 +39,7 @@ fn program(world: &World, advice: Option<u32>) -> UserMm<TestMachine> {
 }
 
 /// A program with a huge page, every 64th page of which has content.
-fn huge(world: &World) -> UserMm<TestMachine> {
+pub(super) fn huge(world: &World) -> UserMm<TestMachine> {
     let mut user = program(world, Some(MADV_HUGEPAGE));
     for page in (0..512).step_by(64) {
         store(&mut user, HUGE + page * PAGE, 1 + (page / 64) as u8).unwrap();

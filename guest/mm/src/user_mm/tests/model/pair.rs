@@ -124,16 +124,23 @@ impl Pair {
             }
             return;
         };
-        // These two are done even if it fails then.
+        if len == new_len {
+            // All areas of the range, and what is behind a gap stays.
+            assert_eq!(result, Ok(address(to)));
+            for page in 0..len {
+                if let Some(moved) = space.remove(&(at + page)) {
+                    space.insert(to + page, moved);
+                }
+            }
+            return;
+        }
+        if address(at + len.min(new_len)) > end {
+            assert_eq!(result, Err(Errno::EFAULT));
+            return;
+        }
         clear(space, to..to + new_len);
         clear(space, at + new_len..at + len);
         let len = len.min(new_len);
-        if result.is_err() {
-            assert_eq!(result, Err(Errno::EFAULT));
-            let one = area(user).is_some_and(|end| end >= address(at + len));
-            assert!(!one, "the old range was of one area");
-            return;
-        }
         assert_eq!(result, Ok(address(to)));
         let pages: Vec<Page> = (at..at + len).map(|page| space[&page]).collect();
         clear(space, at..at + len);
