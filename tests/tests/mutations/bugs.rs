@@ -115,7 +115,7 @@ bugs! {
         "kind = 'swap_io'\nrw = 'write'\nnth = 1", SWAP, "",
         "corruption", "page-references", false;
     a_slot_that_cannot_be_read_is_used_again: "swap-slot-reuse", "swap",
-        "kind = 'swap_io'\nrw = 'read'\nprobability = 100\ntimes = 2", SWAP, "",
+        "kind = 'swap_io'\nrw = 'read'\nprobability = 100\ntimes = 8", SWAP, "",
         "corruption", "swap-entries", false;
     a_store_to_a_file_is_lost: "lost-dirty", "hole",
         "kind = 'fail_page_alloc'\nsite = 'page_mkwrite'\nnth = 1", "disk = '4M'", CLOSELY,
