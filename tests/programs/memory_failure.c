@@ -94,5 +94,7 @@ int main(void)
     look("given up", ANON + PAGE);
     ANON[PAGE + 5] = 9;
     look("written again", ANON + PAGE);
+    ANON[5] = 8;
+    look("stored", ANON);
     return sum == 'a' ? 0 : 1;
 }

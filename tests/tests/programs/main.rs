@@ -34,6 +34,7 @@ mod compare;
 mod disk;
 mod failures;
 mod files;
+mod host_faults;
 mod isolation;
 mod memory;
 mod memory_failure;

@@ -8,7 +8,7 @@ use std::path::Path;
 const PROGRAM: [&str; 1] = ["./memory_failure"];
 
 /// What it says where nothing breaks.
-const WHOLE: &str = "\
+pub(super) const WHOLE: &str = "\
 anonymous, whole: 1
 anonymous: 2
 file, clean: 97
@@ -24,6 +24,7 @@ second fsync: 0
 pread: 1
 given up: 0
 written again: 9
+stored: 8
 ";
 
 /// What it says when one page of each kind has broken.
@@ -43,22 +44,23 @@ second fsync: 0
 pread: 1
 given up: 0
 written again: 9
+stored: 8
 ";
 
 /// The program on a disk that has a file of its own each time.
-fn run(folder: &Path, flags: &[&str]) -> Value {
+pub(super) fn run(folder: &Path, flags: &[&str]) -> Value {
     let disk = tempfile::tempdir().unwrap();
     std::fs::write(disk.path().join("content"), vec![b'a'; 4 * 4096]).unwrap();
     let disk = ["--disk", disk.path().to_str().unwrap()];
     guest(folder, &[&SMALL[..], &disk, flags].concat(), &PROGRAM)
 }
 
-fn stdout(report: &Value) -> &str {
+pub(super) fn stdout(report: &Value) -> &str {
     report["program"]["stdout"].as_str().unwrap()
 }
 
 /// An event at which the program waits.
-fn waiting(folder: &Path) -> u64 {
+pub(super) fn waiting(folder: &Path) -> u64 {
     let whole = run(folder, &[]);
     assert_eq!(stdout(&whole), WHOLE);
     let calls = whole["events_by_kind"].as_array().unwrap().iter();

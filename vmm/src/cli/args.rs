@@ -147,6 +147,9 @@ pub(super) struct RunArguments {
     /// or of a struct= (page, zone, vma, pte, user).
     /// Or machine_check: the memory of a frame breaks, pfn=, gva= with pid=, or the nth= of= user, anon,
     /// file, free, slab or kernel, at=EVENT.
+    /// Or readonly: stores are dropped to frames pfn=A..B, one named as there, or that of a struct=
+    /// (page, zone, pte), from at=EVENT on. Or host_latency: each page of memory takes delay=MICROSECONDS
+    /// when it is first touched; with handler=dies, the nth= of them never comes.
     #[arg(long, value_name = "NAME,KNOB=VALUE,…")]
     pub(super) fault: Vec<Fault>,
     /// What to print of the guest at the end, or at --stop-at: pagetable, a file of /proc, or one of

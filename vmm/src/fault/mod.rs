@@ -21,6 +21,9 @@ pub use bitflip::{BitflipSpec, is_bitflip};
 pub use caller::CallerFilter;
 pub use error::FaultError;
 pub use held::release;
-pub use host::{HOST_FAULTS, HostFault, MachineCheckSpec, Target, is_host_fault};
+pub use host::{
+    HOST_FAULTS, HostFault, LatencySpec, MachineCheckSpec, ReadonlyFrames, ReadonlySpec, Target,
+    is_host_fault,
+};
 pub use inject::{Decision, Injector};
 pub use spec::{FaultKind, FaultSpec, ReadWrite};

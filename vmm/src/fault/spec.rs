@@ -399,7 +399,7 @@ mod tests {
         let error = |text: &str| text.parse::<FaultSpec>().unwrap_err().to_string();
         assert_eq!(
             error("fail_page_aloc,nth=1"),
-            "unknown fault 'fail_page_aloc', did you mean 'fail_page_alloc'?; known are: fail_page_alloc, failslab, swap_io, file_io, bitflip, machine_check"
+            "unknown fault 'fail_page_aloc', did you mean 'fail_page_alloc'?; known are: fail_page_alloc, failslab, swap_io, file_io, bitflip, machine_check, readonly, host_latency"
         );
         assert!(error("failslab,nht=1").contains("did you mean 'nth'?"));
         assert!(

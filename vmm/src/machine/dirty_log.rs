@@ -3,47 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, kvm_userspace_memory_region};
-use kvm_ioctls::VmFd;
 use pagelab_abi::PAGE_SHIFT;
 use vm_memory::{Address, GuestMemoryBackend, GuestMemoryRegion};
 
 use super::host::HostError;
 use super::machine::Machine;
-use super::memory::GuestMemory;
-
-/// Gives the guest its memory, whose slots are numbered from 0 on.
-pub(super) fn set_memory(vm: &VmFd, memory: &GuestMemory, flags: u32) -> Result<(), HostError> {
-    for (slot, region) in (0..).zip(memory.iter()) {
-        let region = kvm_userspace_memory_region {
-            slot,
-            guest_phys_addr: region.start_addr().raw_value(),
-            memory_size: region.len(),
-            userspace_addr: region.as_ptr() as u64,
-            flags,
-        };
-        // SAFETY: the range is a mapping of this process that `memory` owns; `Machine` keeps it
-        // until the VM is gone.
-        unsafe { vm.set_user_memory_region(region) }
-            .map_err(HostError::kvm("give the guest its memory"))?;
-    }
-    Ok(())
-}
-
-/// Takes the guest its memory, with all that KVM has derived from it.
-pub(super) fn forget_memory(vm: &VmFd, memory: &GuestMemory) -> Result<(), HostError> {
-    for (slot, region) in (0..).zip(memory.iter()) {
-        let region = kvm_userspace_memory_region {
-            slot,
-            guest_phys_addr: region.start_addr().raw_value(),
-            ..Default::default()
-        };
-        // SAFETY: a slot of no size refers to no memory.
-        unsafe { vm.set_user_memory_region(region) }
-            .map_err(HostError::kvm("take the guest its memory"))?;
-    }
-    Ok(())
-}
+use super::slots::Slot;
 
 /// Numbers of the bits that are set, ascending.
 pub(super) fn ones(words: &[u64]) -> impl Iterator<Item = u64> + '_ {
@@ -68,7 +33,7 @@ impl Machine {
         if self.tracking.is_logging() {
             return self.dirty_frames().map(drop);
         }
-        set_memory(self.vm(), self.memory(), KVM_MEM_LOG_DIRTY_PAGES)
+        self.slots.set(self.vm(), self.memory(), true)
     }
 
     /// Frames that the CPU stored to since [`Self::start_dirty_log`], or since this was last asked.
@@ -77,21 +42,27 @@ impl Machine {
     /// [`HostError`] if KVM cannot, as when nothing was started.
     pub fn dirty_frames(&self) -> Result<BTreeSet<u32>, HostError> {
         let mut frames = BTreeSet::new();
-        for (slot, region) in (0..).zip(self.memory().iter()) {
+        for (number, slot) in self.slots.writable() {
+            let Some(region) = self.memory().iter().nth(slot.region) else {
+                continue;
+            };
             let first = region.start_addr().raw_value() >> PAGE_SHIFT;
-            let words = self
-                .vm()
-                .get_dirty_log(slot, region.len() as usize)
-                .map_err(HostError::kvm("read which frames were stored to"))?;
+            let words = self.slot_log(number, slot)?;
+            let pages = || ones(&words).map(|page| slot.pages.start + page);
             if self.tracking.is_logging() {
-                self.tracking.keep(slot as usize, ones(&words));
+                self.tracking.keep(slot.region, pages());
             }
-            for (index, word) in (0..).zip(words) {
-                let bits = (0..64).filter(|bit| word >> bit & 1 != 0);
-                let pfns = bits.map(|bit| first + index * 64 + bit);
-                frames.extend(pfns.filter_map(|pfn| u32::try_from(pfn).ok()));
-            }
+            let pfns = pages().map(|page| first + page);
+            frames.extend(pfns.filter_map(|pfn| u32::try_from(pfn).ok()));
         }
         Ok(frames)
+    }
+
+    /// Which pages of a slot were stored to since KVM was last asked, as bits.
+    pub(super) fn slot_log(&self, number: u32, slot: &Slot) -> Result<Vec<u64>, HostError> {
+        let bytes = (slot.pages.end - slot.pages.start) << PAGE_SHIFT;
+        self.vm()
+            .get_dirty_log(number, bytes as usize)
+            .map_err(HostError::kvm("read which frames were stored to"))
     }
 }

@@ -15,13 +15,15 @@ use super::disk::DiskSource;
 use super::error::MachineError;
 use super::host::{self, HostError};
 use super::kernel::{self, Kernel, Room};
+use super::latency::Latency;
 use super::memory::{self, GuestMemory, ram_ranges};
 use super::registers::{ControlRegisters, Registers};
 use super::root::{RootError, RootPage};
+use super::slots::Slots;
 use super::snapshot::Tracking;
 use super::vcpu::Vcpu;
 use super::watchdog::Watchdog;
-use super::{boot, cpuid, dirty_log};
+use super::{boot, cpuid};
 use crate::devices::serial::{ConsoleOutput, ProgramOutput};
 use crate::devices::{Shared, lock};
 use crate::inspect::image::CpuRegisters;
@@ -42,6 +44,8 @@ pub struct FirstLine {
 
 /// One guest with its memory, its vCPU and its devices.
 pub struct Machine {
+    // It fills memory up when it goes, so it goes first.
+    pub(super) latency: Option<Latency>,
     // The vCPU and the VM go before the memory that they use.
     pub(super) vcpu: Vcpu,
     vm: VmFd,
@@ -57,6 +61,7 @@ pub struct Machine {
     pub(super) unfinished: bool,
     /// Since which snapshot stores are noted.
     pub(super) tracking: Tracking,
+    pub(super) slots: Slots,
     pub(super) root_pfn: Option<u64>,
     pub(super) phase: RunPhase,
     pub(super) rings: RingCount,
@@ -159,7 +164,8 @@ impl Machine {
         kernel: Kernel,
         settings: Settings,
     ) -> Result<Self, MachineError> {
-        let vm = create_vm(kvm, &memory)?;
+        let slots = Slots::whole(&memory);
+        let vm = create_vm(kvm, &memory, &slots)?;
         let mut vcpu = Vcpu::new(&vm, &cpuid, settings.denies_tsc)?;
         vcpu.set_up_machine_checks(kvm)?;
         Ok(Self {
@@ -174,6 +180,8 @@ impl Machine {
             kernel,
             unfinished: false,
             tracking: Tracking::default(),
+            slots,
+            latency: None,
             root_pfn: None,
             phase: RunPhase::Running,
             rings: RingCount::default(),
@@ -328,10 +336,10 @@ impl std::fmt::Debug for Machine {
     }
 }
 
-fn create_vm(kvm: &Kvm, memory: &GuestMemory) -> Result<VmFd, MachineError> {
+fn create_vm(kvm: &Kvm, memory: &GuestMemory, slots: &Slots) -> Result<VmFd, MachineError> {
     let vm = host::create_vm(kvm)?;
     vm.set_tss_address(TSS_ADDRESS)
         .map_err(HostError::kvm("place the task state segment"))?;
-    dirty_log::set_memory(&vm, memory, 0)?;
+    slots.set(&vm, memory, false)?;
     Ok(vm)
 }

@@ -27,6 +27,9 @@ use crate::size::ByteSize;
 /// The guest's memory as the host reads and writes it. Cloning it shares the same pages.
 pub type GuestMemory = GuestMemoryMmap<WriteLog>;
 
+/// One range of it.
+pub(super) type Region = GuestRegionMmap<WriteLog>;
+
 /// Least memory of a machine, in bytes.
 pub const MIN_MEMORY: u64 = 16 << 20;
 
@@ -173,6 +176,26 @@ pub(super) fn map_over(
             libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_FIXED,
             file.as_raw_fd(),
             offset as libc::off_t,
+        )
+    };
+    if mapped == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Maps nothing but pages of zeros in place of what a region holds.
+pub(super) fn map_nothing_over(region: &Region) -> io::Result<()> {
+    // SAFETY: the range is all of the region's own mapping, which is replaced by one of the same size and
+    // rights; guest memory is only accessed as memory that may change at any time.
+    let mapped = unsafe {
+        libc::mmap(
+            region.as_ptr().cast(),
+            region.len() as usize,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_ANONYMOUS | libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_FIXED,
+            -1,
+            0,
         )
     };
     if mapped == libc::MAP_FAILED {

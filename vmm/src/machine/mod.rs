@@ -10,6 +10,8 @@
 //! * `machine_check`: the host says that memory is broken.
 //! * `host_tsc`: whose time-stamp counter the guest's programs read.
 //! * [`snapshot`]: all of it at a moment, to go back to and to fork.
+//! * `latency`: memory that the host is slow to supply.
+//! * `slots`: how KVM is given memory; read-only frames.
 //! * `dirty_log`: which frames the guest stores to. `write_log`: which this process does.
 //! * [`root`]: the page through which host and guest talk.
 //! * `event_log`: what the guest records of each event.
@@ -39,6 +41,7 @@ pub mod host;
 mod host_tsc;
 mod initramfs;
 pub mod kernel;
+mod latency;
 #[expect(
     clippy::module_inception,
     reason = "the machine is the subject of `machine`"
@@ -49,6 +52,7 @@ pub mod memory;
 pub mod registers;
 pub mod root;
 mod run;
+mod slots;
 pub mod snapshot;
 mod stop;
 pub mod testing;
@@ -65,8 +69,10 @@ pub use disk::{DiskError, DiskSource};
 pub use error::MachineError;
 pub use initramfs::Initramfs;
 pub use kernel::Kernel;
+pub use latency::{Handler, LatencyConfig, LatencyError};
 pub use machine::{FirstLine, Machine};
 pub use machine_check::MachineCheckError;
 pub use memory::{GuestMemory, MAX_MEMORY, MIN_MEMORY};
+pub use slots::ReadonlyError;
 pub use snapshot::{Outputs, Snapshot, SnapshotError};
 pub use stop::Stop;

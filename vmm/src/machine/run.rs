@@ -12,6 +12,7 @@ use pagelab_abi::platform::{Doorbell, ExitCode, IRQ_BASE};
 use super::crash::CrashKind;
 use super::error::MachineError;
 use super::host::HostError;
+use super::latency::Latency;
 use super::machine::{FirstLine, Machine, RingCount, RunPhase};
 use super::stop::Stop;
 use super::watchdog::Interruptible;
@@ -65,6 +66,9 @@ impl Machine {
             return Ok(stop);
         }
         loop {
+            if self.latency.as_ref().is_some_and(Latency::has_died) {
+                return self.hung(CrashKind::MemoryHandlerDied);
+            }
             let stop = match self.enter()? {
                 Exit::Served => None,
                 Exit::Event(event) => self.on_event(event)?,
@@ -91,6 +95,8 @@ impl Machine {
                 self.devices.ports.read(port.into(), data);
                 Exit::Served
             }
+            // As a ROM does.
+            Ok(VcpuExit::MmioWrite(address, _)) if self.slots.drops(address) => Exit::Served,
             Ok(VcpuExit::MmioWrite(address, data)) => {
                 match self.devices.mmio.write(address, data) {
                     Some(event) => Exit::Event(event),

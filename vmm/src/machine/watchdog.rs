@@ -93,6 +93,11 @@ impl Watchdog {
         Ok(())
     }
 
+    /// Lets the signal be sent by others as well.
+    pub(super) fn prepare_signal(&self) -> Result<(), HostError> {
+        install_handler(SIGRTMIN()).map_err(HostError::kvm("install the watchdog's signal"))
+    }
+
     /// Called when KVM_RUN was interrupted. `progress` is a number that changes when the guest
     /// gets on. True once it has not changed for the time limit.
     pub(super) fn tick(&mut self, progress: u64) -> bool {

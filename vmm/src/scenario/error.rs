@@ -61,6 +61,12 @@ pub enum RunError {
          {0}; stop at a later event"
     )]
     StillToCome(u64),
+    /// A run cannot be kept, as its memory is not all memory.
+    #[error(
+        "the run cannot be kept here: --fault readonly has made frames read-only, which a file cannot \
+         keep; stop at an earlier event"
+    )]
+    Readonly,
     /// KVM refused something.
     #[error(transparent)]
     Host(#[from] HostError),

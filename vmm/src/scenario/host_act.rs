@@ -2,16 +2,22 @@
 
 use super::{RunError, observe::with_memory};
 use crate::{
-    fault::{HostFault, MachineCheckSpec, Target},
+    fault::{HostFault, MachineCheckSpec, ReadonlyFrames, ReadonlySpec, Target},
     inspect::{
         decode::{DecodeError, Snapshot},
         frames::FrameClass,
         locate::{LocateError, Place},
     },
-    machine::{Machine, MachineCheckError},
+    machine::{LatencyError, Machine, MachineCheckError, ReadonlyError},
     report::HostAct,
 };
 use pagelab_abi::PAGE_SHIFT;
+
+/// Name of the fault by which memory becomes read-only.
+const READONLY: &str = "readonly";
+
+/// Name of the fault by which memory becomes slow.
+const LATENCY: &str = "host_latency";
 
 /// Does it. What cannot be done leaves the guest as it is, and the account says why.
 pub(super) fn act(
@@ -27,6 +33,14 @@ pub(super) fn act(
     };
     match fault {
         HostFault::MachineCheck(spec) => machine_check(machine, spec, &mut account)?,
+        HostFault::Readonly(spec) => readonly(machine, spec, &mut account)?,
+        HostFault::Latency(spec) => match machine.make_memory_slow(spec.config) {
+            Ok(()) => account.done = true,
+            Err(error) => {
+                account.skipped = matches!(error, LatencyError::Permission(_));
+                refuse(&mut account, &error)?;
+            }
+        },
     }
     Ok(account)
 }
@@ -57,6 +71,42 @@ fn machine_check(
         }
     }
     Ok(())
+}
+
+fn readonly(
+    machine: &mut Machine,
+    spec: &ReadonlySpec,
+    account: &mut HostAct,
+) -> Result<(), RunError> {
+    let located = with_memory(machine, |memory, root| {
+        let snapshot = Snapshot::read(memory, root)?;
+        let one = |pfn: u32| pfn..pfn.saturating_add(1);
+        match &spec.frames {
+            ReadonlyFrames::Range(range) => Ok(range.clone()),
+            ReadonlyFrames::One(target) => frame(&snapshot, *target, account).map(one),
+            ReadonlyFrames::Of(place) => Ok(one((place.locate(&snapshot)? >> PAGE_SHIFT) as u32)),
+        }
+    });
+    let pfns = match located {
+        Some(Ok(pfns)) => pfns,
+        Some(Err(error)) => return refuse(account, &error),
+        None => return refuse(account, &DecodeError::NoRoot),
+    };
+    match machine.make_readonly(pfns.start.into()..pfns.end.into()) {
+        Ok(()) => {
+            account.done = true;
+            account.pfn = Some(match pfns.len() {
+                1 => format!("{:#x}", pfns.start),
+                _ => format!("{:#x}..{:#x}", pfns.start, pfns.end),
+            });
+            Ok(())
+        }
+        Err(ReadonlyError::Host(error)) => Err(error.into()),
+        Err(error) => {
+            account.skipped = matches!(error, ReadonlyError::Unsupported);
+            refuse(account, &error)
+        }
+    }
 }
 
 /// The frame that is meant. Notes how many there are to choose from.
@@ -107,6 +157,27 @@ pub(super) fn with_outcomes(machine: &Machine, acts: &[HostAct]) -> Vec<HostAct>
     let failures = failures.and_then(Result::ok).unwrap_or_default();
     let mut acts = acts.to_vec();
     for act in &mut acts {
+        if act.kind == READONLY {
+            let dropped = machine.dropped_stores();
+            act.outcome = act.done.then(|| format!("{dropped} stores dropped"));
+            continue;
+        }
+        if act.kind == LATENCY {
+            act.outcome = machine
+                .supplied_pages()
+                .filter(|_| act.done)
+                .map(|(pages, slow)| {
+                    // How many depends on the host's kernel as well.
+                    let none = if slow == 0 { "no " } else { "" };
+                    match pages {
+                        0 => "no pages were wanted".to_owned(),
+                        _ => format!(
+                            "pages were supplied as they were wanted, {none}slow ones among them"
+                        ),
+                    }
+                });
+            continue;
+        }
         let of_act = failures
             .iter()
             .find(|failure| act.pfn == Some(format!("{:#x}", failure.pfn)));

@@ -179,6 +179,7 @@ pub(super) fn crash_verdict(crash: &CrashReport) -> Verdict {
         CrashKind::HaltedForever
         | CrashKind::NoProgress { .. }
         | CrashKind::Ringing { .. }
+        | CrashKind::MemoryHandlerDied
         | CrashKind::TimeLimit { .. } => Verdict::Hung,
         _ => Verdict::EmulationFailure,
     }

@@ -122,6 +122,7 @@ impl<'a, 's> Run<'a, 's> {
 
     /// Saves what is to be kept of a run that is over, and reports it.
     pub(super) fn report(mut self, ending: Ending) -> Result<Report, RunError> {
+        self.machine.end_slow_memory();
         self.recorder.finish(self.machine)?;
         let total = self.started.elapsed();
         if let (Some(path), Some(_)) = (&self.config.snapshot, ending.stopped_at) {
@@ -193,6 +194,9 @@ impl Run<'_, '_> {
     fn keep(&mut self, path: &Path) -> Result<(), RunError> {
         if let Some(event) = self.agenda.first_act() {
             return Err(RunError::StillToCome(event));
+        }
+        if self.machine.has_readonly() {
+            return Err(RunError::Readonly);
         }
         let armed = &self.actions.armed;
         let kept = Kept::new(self.config, armed, &self.observer, &self.turns);

@@ -160,10 +160,12 @@ fn flips(table: &FaultTable) -> Result<FaultFamily, Wrong> {
 }
 
 fn host(table: &FaultTable) -> Result<FaultFamily, Wrong> {
-    use crate::fault::FaultError::Missing;
+    use crate::fault::FaultError::{InVain, Missing};
     let parse = |text: &str| text.parse::<HostFault>();
-    let is_whole = |error: &_| matches!(error, Missing { .. });
-    let Some((nth, span)) = numbers(table, "nth")? else {
+    let is_whole = |error: &_| matches!(error, Missing { .. } | InVain(_));
+    // There it is one number, and nothing is chosen by it.
+    let chooses = table.kind.get_ref() != "host_latency";
+    let Some((nth, span)) = numbers(table, "nth")?.filter(|_| chooses) else {
         let fault = words(table, &[], "", parse, is_whole)?;
         return Ok(FaultFamily::Host(fault, None));
     };

@@ -156,7 +156,8 @@ macro_rules! fault_table {
         #[derive(Debug, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub(super) struct FaultTable {
-            /// fail_page_alloc, failslab, swap_io, file_io, bitflip, machine_check or pressure.
+            /// fail_page_alloc, failslab, swap_io, file_io, bitflip, machine_check, readonly,
+            /// host_latency or pressure.
             #[schemars(with = "String")]
             pub(super) kind: Spanned<String>,
             $(
@@ -205,7 +206,7 @@ fault_table! {
     site = "site",
     /// Only read or write.
     rw = "rw",
-    /// Events that a request takes longer, and then succeeds.
+    /// Events that a request takes longer, and then succeeds; of host_latency: microseconds that a page takes.
     delay = "delay",
     /// Event at which it is armed; of a bit flip: the guest physical address.
     at = "at",
@@ -227,6 +228,8 @@ fault_table! {
     bit = "bit",
     /// Events at which they are turned over, one in each experiment.
     event = "event",
+    /// Of host_latency: lives or dies.
+    handler = "handler",
     /// Of pressure: what the balloon is asked for, as behind --pressure.
     profile = "profile",
 }

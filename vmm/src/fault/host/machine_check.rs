@@ -42,7 +42,7 @@ impl MachineCheckSpec {
     }
 }
 
-fn target(written: &mut Written<'_>) -> Result<Target, FaultError> {
+pub(super) fn target(written: &mut Written<'_>) -> Result<Target, FaultError> {
     const PFN: &str = "a frame's number, if neither gva= nor nth= is given";
     if let Some(va) = written.optional("gva", "an address of the process, such as 0x401000")? {
         return Ok(Target::User(
@@ -67,12 +67,18 @@ fn target(written: &mut Written<'_>) -> Result<Target, FaultError> {
 
 impl fmt::Display for MachineCheckSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.target {
-            Target::Frame(pfn) => write!(f, "{MACHINE_CHECK},pfn={pfn:#x}"),
-            Target::User(pid, va) => write!(f, "{MACHINE_CHECK},pid={pid},gva={va:#x}"),
-            Target::Nth(nth, class) => {
-                write!(f, "{MACHINE_CHECK},nth={nth},of={}", class.name())
-            }
+        f.write_str(MACHINE_CHECK)?;
+        self.target.fmt(f)
+    }
+}
+
+impl fmt::Display for Target {
+    /// The knobs, each after a comma.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame(pfn) => write!(f, ",pfn={pfn:#x}"),
+            Self::User(pid, va) => write!(f, ",pid={pid},gva={va:#x}"),
+            Self::Nth(nth, class) => write!(f, ",nth={nth},of={}", class.name()),
         }
     }
 }

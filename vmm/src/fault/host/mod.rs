@@ -1,8 +1,12 @@
 //! Faults that the host's own hardware would have: what the VMM does to the machine at one event.
 
+mod latency;
 mod machine_check;
+mod readonly;
 
+pub use latency::LatencySpec;
 pub use machine_check::{MachineCheckSpec, Target};
+pub use readonly::{ReadonlyFrames, ReadonlySpec};
 
 use super::{FaultError, knobs::Written};
 use std::{fmt, str::FromStr};
@@ -12,10 +16,18 @@ use std::{fmt, str::FromStr};
 pub enum HostFault {
     /// A frame's memory breaks, and a machine check says so.
     MachineCheck(MachineCheckSpec),
+    /// Stores to some frames are dropped from then on.
+    Readonly(ReadonlySpec),
+    /// Memory is slow from then on.
+    Latency(LatencySpec),
 }
 
 /// Their names.
-pub const HOST_FAULTS: [&str; 1] = [machine_check::MACHINE_CHECK];
+pub const HOST_FAULTS: [&str; 3] = [
+    machine_check::MACHINE_CHECK,
+    readonly::READONLY,
+    latency::HOST_LATENCY,
+];
 
 const AT: &str = "a number of events";
 
@@ -24,6 +36,8 @@ impl HostFault {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::MachineCheck(_) => machine_check::MACHINE_CHECK,
+            Self::Readonly(_) => readonly::READONLY,
+            Self::Latency(_) => latency::HOST_LATENCY,
         }
     }
 
@@ -31,30 +45,42 @@ impl HostFault {
     pub const fn at(&self) -> Option<u64> {
         match self {
             Self::MachineCheck(spec) => spec.at,
+            Self::Readonly(spec) => spec.at,
+            Self::Latency(spec) => spec.at,
         }
     }
 
     /// Which of several things strikes, if it is chosen by a number, counted from 1.
     pub const fn nth(&self) -> Option<u64> {
-        match self {
-            Self::MachineCheck(spec) => match spec.target {
-                Target::Nth(nth, _) => Some(nth),
-                Target::Frame(_) | Target::User(..) => None,
-            },
+        let target = match self {
+            Self::MachineCheck(spec) => &spec.target,
+            Self::Readonly(ReadonlySpec {
+                frames: ReadonlyFrames::One(target),
+                ..
+            }) => target,
+            Self::Readonly(_) | Self::Latency(_) => return None,
+        };
+        match target {
+            Target::Nth(nth, _) => Some(*nth),
+            Target::Frame(_) | Target::User(..) => None,
         }
     }
 
     /// The same for another one of these things, if they are chosen by a number.
     #[must_use]
-    pub fn with_nth(self, nth: u64) -> Self {
-        match self {
-            Self::MachineCheck(mut spec) => {
-                if let Target::Nth(number, _) = &mut spec.target {
-                    *number = nth;
-                }
-                Self::MachineCheck(spec)
-            }
+    pub fn with_nth(mut self, nth: u64) -> Self {
+        let target = match &mut self {
+            Self::MachineCheck(spec) => &mut spec.target,
+            Self::Readonly(ReadonlySpec {
+                frames: ReadonlyFrames::One(target),
+                ..
+            }) => target,
+            Self::Readonly(_) | Self::Latency(_) => return self,
+        };
+        if let Target::Nth(number, _) = target {
+            *number = nth;
         }
+        self
     }
 }
 
@@ -62,7 +88,11 @@ impl FromStr for HostFault {
     type Err = FaultError;
 
     fn from_str(text: &str) -> Result<Self, FaultError> {
-        MachineCheckSpec::read(text).map(Self::MachineCheck)
+        match text.split(',').next().unwrap_or_default().trim() {
+            readonly::READONLY => ReadonlySpec::read(text).map(Self::Readonly),
+            latency::HOST_LATENCY => LatencySpec::read(text).map(Self::Latency),
+            _ => MachineCheckSpec::read(text).map(Self::MachineCheck),
+        }
     }
 }
 
@@ -71,6 +101,8 @@ impl fmt::Display for HostFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MachineCheck(spec) => spec.fmt(f),
+            Self::Readonly(spec) => spec.fmt(f),
+            Self::Latency(spec) => spec.fmt(f),
         }?;
         match self.at() {
             Some(at) => write!(f, ",at={at}"),
@@ -97,6 +129,15 @@ mod tests {
             "machine_check,pid=1,gva=0x400000,at=900",
             "machine_check,nth=3,of=anon,at=900",
             "machine_check,nth=1,of=user",
+            "readonly,pfn=0x100..0x110,at=7",
+            "readonly,pfn=0x100",
+            "host_latency,delay=50",
+            "host_latency,delay=0,interval=7,handler=dies,nth=20,at=9",
+            "readonly,nth=2,of=kernel,at=7",
+            "readonly,pid=1,gva=0x400000",
+            "readonly,struct=zone,zone=Normal",
+            "readonly,struct=page,pfn=0x12",
+            "readonly,struct=pte,pid=1,gva=0x400000,at=9",
         ] {
             assert!(is_host_fault(text));
             assert_eq!(text.parse::<HostFault>().unwrap().to_string(), text);
@@ -118,11 +159,18 @@ mod tests {
         assert!(error("machine_check,nth=0").contains("from 1"));
         assert!(error("machine_check,nth=1,of=anom").contains("anon"));
         assert!(error("machine_check,pfn=1,pfn=2").contains("twice"));
+        assert!(error("host_latency,delay=99999999").contains("10000000"));
+        assert!(error("host_latency,handler=naps").contains("lives or dies"));
+        assert!(error("host_latency,delay=1,nth=3").contains("nth"));
+        assert!(error("readonly,pfn=9..3").contains("pfn=9..3"));
+        assert!(error("readonly,struct=slab").contains("page, zone or pte"));
+        assert!(error("readonly,struct=zone,zone=Hihg").contains("HighMem"));
+        assert!(error("readonly,pfn=1,zone=DMA").contains("zone"));
     }
 
     proptest! {
         #[test]
-        fn garbage_never_panics(text in "machine_check[,=a-z0-9]{0,60}") {
+        fn garbage_never_panics(text in "(machine_check|readonly|host_latency)[,=a-z0-9.]{0,60}") {
             let _ = text.parse::<HostFault>();
         }
     }

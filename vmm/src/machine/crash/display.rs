@@ -67,6 +67,9 @@ impl fmt::Display for CrashKind {
                 f,
                 "the guest rang the doorbell {count} times without doing anything else"
             ),
+            Self::MemoryHandlerDied => f.write_str(
+                "the thread that supplies the guest's memory died, and the guest waits for a page",
+            ),
             Self::TimeLimit { seconds } => {
                 write!(
                     f,

@@ -62,6 +62,8 @@ pub enum CrashKind {
         /// KVM's flags.
         flags: u64,
     },
+    /// Who supplies the guest's memory died, so it cannot go on.
+    MemoryHandlerDied,
     /// The guest halted with interrupts disabled: nothing can wake it.
     HaltedForever,
     /// An exit that this program does not know.

@@ -18,7 +18,7 @@ use crate::machine::dirty_log::ones;
 use crate::machine::memory::GuestMemory;
 
 /// Bytes of a page.
-pub(super) const PAGE: usize = PAGE_SIZE as usize;
+pub(in crate::machine) const PAGE: usize = PAGE_SIZE as usize;
 
 /// Tells the contents of memory at one moment from those at all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -57,6 +57,7 @@ use serde::{Deserialize, Serialize};
 
 use self::cpu::{CpuState, model_specific};
 use self::devices::DevicesState;
+pub(super) use self::memory::PAGE;
 use self::memory::{MemoryId, SavedMemory};
 use self::pages::Pages;
 use super::devices::Fittings;
@@ -120,6 +121,8 @@ impl Machine {
         if self.phase == RunPhase::Ended {
             return Err(SnapshotError::Ended);
         }
+        // What is still missing is not zero.
+        self.end_slow_memory();
         self.finish_exit()?;
         let memory = Arc::new(SavedMemory::take(self.memory(), self.tracking.below())?);
         let parts = Parts {
@@ -165,6 +168,7 @@ impl Machine {
         devices: &DevicesState,
         run: RunState,
     ) -> Result<Restored, SnapshotError> {
+        self.latency = None;
         self.finish_exit()?;
         self.phase = RunPhase::Ended;
         let restored = self.reset_memory(pages, moment)?;

@@ -76,6 +76,7 @@ impl Machine {
         if self.phase == RunPhase::Ended {
             return Err(SnapshotError::Ended);
         }
+        self.end_slow_memory();
         self.finish_exit()?;
         Ok(self.vcpu.state(&like.model_specific())?)
     }

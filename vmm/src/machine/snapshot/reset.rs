@@ -17,7 +17,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kvm_bindings::KVM_MEM_LOG_DIRTY_PAGES;
 use pagelab_abi::PAGE_SHIFT;
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion, GuestRegionMmap};
 
@@ -25,10 +24,11 @@ use super::costs::Costs;
 use super::error::SnapshotError;
 use super::memory::{MemoryId, PAGE, SavedMemory};
 use super::pages::Pages;
-use crate::machine::dirty_log::{self, ones};
+use crate::machine::dirty_log::ones;
 use crate::machine::host::{self, HostError};
 use crate::machine::machine::Machine;
 use crate::machine::memory::{self, WriteLog};
+use crate::machine::slots::Slots;
 
 /// How memory was made what it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Machine {
         match self.tracking.logging {
             // Forget what was noted before.
             true => self.clear_log()?,
-            false => dirty_log::set_memory(self.vm(), self.memory(), KVM_MEM_LOG_DIRTY_PAGES)?,
+            false => self.slots.set(self.vm(), self.memory(), true)?,
         }
         self.start_noting(moment, true);
         Ok(())
@@ -124,10 +124,8 @@ impl Machine {
     }
 
     fn clear_log(&self) -> Result<(), HostError> {
-        for (slot, region) in (0..).zip(self.memory().iter()) {
-            self.vm()
-                .get_dirty_log(slot, region.len() as usize)
-                .map_err(HostError::kvm("read which frames were stored to"))?;
+        for (number, slot) in self.slots.writable() {
+            self.slot_log(number, slot)?;
         }
         Ok(())
     }
@@ -135,12 +133,10 @@ impl Machine {
     /// Takes out of all logs what was stored to.
     pub(super) fn take_noted(&mut self) -> Result<Noted, HostError> {
         let mut pages = Vec::new();
-        for (slot, region) in (0..).zip(self.memory().iter()) {
-            let log = self
-                .vm()
-                .get_dirty_log(slot, region.len() as usize)
-                .map_err(HostError::kvm("read which frames were stored to"))?;
-            pages.extend(ones(&log).map(|page| (slot as usize, page)));
+        for (number, slot) in self.slots.writable() {
+            let log = self.slot_log(number, slot)?;
+            let first = slot.pages.start;
+            pages.extend(ones(&log).map(|page| (slot.region, first + page)));
         }
         let by_guest = pages.len();
         // A page that the guest has stored to as well is there twice: these are few.
@@ -235,15 +231,15 @@ impl Machine {
     }
 
     /// Has KVM note the guest's stores from now on, or no longer, with nothing noted yet.
-    fn log_again(&self, log: bool) -> Result<(), HostError> {
-        let flags = if log { KVM_MEM_LOG_DIRTY_PAGES } else { 0 };
-        if !host::has_nested_paging() {
-            dirty_log::forget_memory(self.vm(), self.memory())?;
-            return dirty_log::set_memory(self.vm(), self.memory(), flags);
+    fn log_again(&mut self, log: bool) -> Result<(), HostError> {
+        if !host::has_nested_paging() || self.slots.has_readonly() {
+            self.slots.forget(self.vm())?;
+            self.slots = Slots::whole(self.memory());
+            return self.slots.set(self.vm(), self.memory(), log);
         }
         match (self.tracking.logging, log) {
             (false, false) | (true, true) if self.tracking.since.is_some() => Ok(()),
-            _ => dirty_log::set_memory(self.vm(), self.memory(), flags),
+            _ => self.slots.set(self.vm(), self.memory(), log),
         }
     }
 }
