@@ -29,6 +29,10 @@
 //! # }
 //! ```
 
+mod def_use;
+
+pub use def_use::{Fate, fates};
+
 use super::{
     ForkPoint, RunConfig, RunError,
     actions::Actions,

@@ -23,28 +23,38 @@ pub(super) fn flip(machine: &Machine, spec: &BitflipSpec, event: u64) -> Result<
         after: 0,
         reason: None,
     };
-    let first = match locate(machine, spec.place) {
-        Ok(gpa) => gpa,
-        Err(error) => {
-            account.reason = Some(error.to_string());
-            return Ok(account);
-        }
-    };
-    let gpa = first.saturating_add(u64::from(spec.bit / 8));
-    let memory = machine.memory();
-    let mut byte = [0];
-    let changed = memory
-        .read_slice(&mut byte, GuestAddress(gpa))
-        .and_then(|()| {
-            account.before = byte[0];
-            account.after = byte[0] ^ 1 << (spec.bit % 8);
-            memory.write_slice(&[account.after], GuestAddress(gpa))
-        });
-    match changed {
-        Ok(()) => account.gpa = Some(format!("{gpa:#x}")),
+    match address(machine, spec) {
+        Ok(gpa) => match turn(machine, gpa, spec.bit) {
+            Ok(before) => {
+                account.before = before;
+                account.after = before ^ 1 << (spec.bit % 8);
+                account.gpa = Some(format!("{gpa:#x}"));
+            }
+            Err(error) => account.reason = Some(error.to_string()),
+        },
         Err(error) => account.reason = Some(error.to_string()),
     }
     Ok(account)
+}
+
+/// The guest-physical address of the byte that has the bit.
+pub(super) fn address(machine: &Machine, spec: &BitflipSpec) -> Result<u64, LocateError> {
+    let first = locate(machine, spec.place)?;
+    Ok(first.saturating_add(u64::from(spec.bit / 8)))
+}
+
+/// Turns a bit of the byte at this address over, as the bit `number` of a longer place. The byte that was
+/// there before.
+pub(super) fn turn(
+    machine: &Machine,
+    gpa: u64,
+    number: u32,
+) -> Result<u8, vm_memory::GuestMemoryError> {
+    let memory = machine.memory();
+    let mut byte = [0];
+    memory.read_slice(&mut byte, GuestAddress(gpa))?;
+    memory.write_slice(&[byte[0] ^ 1 << (number % 8)], GuestAddress(gpa))?;
+    Ok(byte[0])
 }
 
 /// Where the place is now.

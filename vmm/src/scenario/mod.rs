@@ -3,7 +3,8 @@
 //! * [`RunConfig`]: all that decides a run. `plan`: what it means for machine and guest.
 //! * `run`: the loop from doorbell to doorbell. `agenda`, `actions`: what the host does, and when.
 //! * [`ForkPoint`]: a booted guest, from which many runs go on; an [`Experimenter`] makes them, and moves on
-//!   to where their faults strike. `lead_in`: what runs have in common up to there.
+//!   to where their faults strike. `lead_in`: what runs have in common up to there. [`fates`]: which bit flips
+//!   are one.
 //! * [`resume`]: goes on with a run that was kept in a file.
 //! * `recorder`: what happens, for a trace.
 //! * `flip`: bits turned over. `host_act`: what the host's own hardware would do. `turns`: how often a guest may ring. `observe`: what the host sees.
@@ -37,7 +38,7 @@ mod view;
 pub use candidates::{Candidate, Observed, observe};
 pub use config::{ConfigError, Cpu, Inspection, RunConfig, ZoneLimits, ZoneModel, slab_debug};
 pub use error::RunError;
-pub use experimenter::Experimenter;
+pub use experimenter::{Experimenter, Fate, fates};
 pub use fork_point::ForkPoint;
 pub use kept::{Resume, resume};
 pub use probe::{Check, Mode, Probe, ProbeError};

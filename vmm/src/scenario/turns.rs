@@ -5,7 +5,7 @@ use pagelab_abi::{platform::Doorbell, view::ViewKind};
 use serde::{Deserialize, Serialize};
 
 /// Bells that were rung, by kind.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Turns {
     ready: u32,
     phase: u32,

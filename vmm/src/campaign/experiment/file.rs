@@ -120,7 +120,8 @@ pub(super) struct ExploreTable {
     /// Of a sample: half the width of the interval, such as 0.05.
     #[schemars(with = "Option<f64>")]
     pub(super) margin: Option<Spanned<f64>>,
-    /// Whether of fault points at one call site and in one state only the first is tried, and counts for all.
+    /// Whether of fault points that are alike only the first is tried, and counts for all: failures at one call
+    /// site and in one state, and flips of one bit between two uses of it.
     #[schemars(with = "Option<bool>")]
     pub(super) prune: Option<Spanned<bool>>,
     /// Events that one experiment may take in all.

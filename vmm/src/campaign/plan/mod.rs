@@ -4,6 +4,7 @@
 //! that their number has no limit but a `u64`'s.
 
 mod armed;
+mod flips;
 mod sample;
 mod site;
 mod space;

@@ -1,6 +1,6 @@
 //! The fault space: each place and moment at which something can go wrong, from the golden run.
 
-use super::{Armed, site::Sites};
+use super::{Armed, flips, site::Sites};
 use crate::{
     campaign::{
         experiment::{Experiment, FaultFamily, FlipFamily},
@@ -78,15 +78,14 @@ pub fn enumerate(experiment: &Experiment, golden: &Report) -> Result<Vec<SpacePo
                 points.push(alone(family, armed, spec.kind.name(), &mut classes, 0));
             }
             FaultFamily::Flips(flips) => {
-                let all = of_flips(flips, golden).enumerate();
-                points.extend(all.map(|(number, spec)| {
-                    let mut point = alone(
-                        family,
-                        Armed::Flip(spec),
-                        "bitflip",
-                        &mut classes,
-                        number as u64,
-                    );
+                let all: Vec<BitflipSpec> = of_flips(flips, golden).collect();
+                let alike = match experiment.explore.prune {
+                    true => flips::alike(&experiment.config, &all)?,
+                    false => (0..all.len() as u64).collect(),
+                };
+                points.extend(all.into_iter().zip(alike).map(|(spec, own)| {
+                    let flip = Armed::Flip(spec);
+                    let mut point = alone(family, flip, "bitflip", &mut classes, own);
                     point.point.event = spec.event;
                     point
                 }));

@@ -69,6 +69,39 @@ impl Machine {
     }
 }
 
+impl CpuState {
+    /// Whether all is the same but for what counts by itself.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let kept = |state: &Self| -> Vec<(u32, u64)> {
+            let all = state.msrs.iter().copied();
+            all.filter(|(number, _)| !COUNTERS.contains(number))
+                .collect()
+        };
+        let Self {
+            regs,
+            sregs,
+            xsave,
+            xcrs,
+            debug,
+            events,
+            mp_state,
+            msrs: _,
+            if_flag,
+            ready_for_interrupt_injection,
+        } = self;
+        *regs == other.regs
+            && *sregs == other.sregs
+            && xsave.region == other.xsave.region
+            && *xcrs == other.xcrs
+            && *debug == other.debug
+            && *events == other.events
+            && *mp_state == other.mp_state
+            && kept(self) == kept(other)
+            && *if_flag == other.if_flag
+            && *ready_for_interrupt_injection == other.ready_for_interrupt_injection
+    }
+}
+
 impl Vcpu {
     /// The state, once the last exit is finished, with those of these model-specific registers that can be
     /// read.

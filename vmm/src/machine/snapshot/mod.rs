@@ -25,12 +25,13 @@
 //! * `memory`: pages in a sealed memfd, which forks map without copying. `pagemap`: which pages there are.
 //!   `pages`: those of a snapshot, and what has changed since.
 //! * `reset`: makes memory what it was, by the pages that were stored to or as a whole; `costs` chooses.
-//! * `cpu`, `devices`: the other parts. [`file`](mod@file): all of them in a file. `look`: what
+//! * `differences`: what two machines do not have in common. `cpu`, `devices`: the other parts. [`file`](mod@file): all of them in a file. `look`: what
 //!   the inspector reads.
 
 mod costs;
 mod cpu;
 mod devices;
+mod differences;
 mod error;
 pub mod file;
 mod look;
@@ -42,6 +43,7 @@ mod reset;
 #[cfg(test)]
 mod tests;
 
+pub use differences::Differences;
 pub use error::SnapshotError;
 pub use moving::MovingSnapshot;
 pub use reset::{Method, Restored};

@@ -19,11 +19,11 @@ use crate::machine::machine::{Machine, RunPhase};
 /// A moment of one machine's run. It costs what the run since `base` has changed, and not a copy of all
 /// memory.
 pub struct MovingSnapshot {
-    base: Snapshot,
-    changed: Changed,
+    pub(super) base: Snapshot,
+    pub(super) changed: Changed,
     id: MemoryId,
-    cpu: CpuState,
-    devices: DevicesState,
+    pub(super) cpu: CpuState,
+    pub(super) devices: DevicesState,
     run: RunState,
 }
 
@@ -72,7 +72,7 @@ impl Machine {
     }
 
     /// The vCPU's state between two instructions, with the registers that `like` has.
-    fn stand_still(&mut self, like: &CpuState) -> Result<CpuState, SnapshotError> {
+    pub(super) fn stand_still(&mut self, like: &CpuState) -> Result<CpuState, SnapshotError> {
         if self.phase == RunPhase::Ended {
             return Err(SnapshotError::Ended);
         }
@@ -108,7 +108,7 @@ impl Machine {
     }
 
     /// Pages in which memory differs from `pages`, where they were not noted.
-    fn differing(&self, pages: Pages<'_>) -> Result<Vec<(usize, u64)>, SnapshotError> {
+    pub(super) fn differing(&self, pages: Pages<'_>) -> Result<Vec<(usize, u64)>, SnapshotError> {
         let mut differing = Vec::new();
         for (region, mapped) in self.memory().iter().enumerate() {
             let mut there = pages.there(region);
@@ -137,7 +137,7 @@ impl Machine {
 ///
 /// # Safety
 /// The page is inside the mapping that begins at `start`.
-unsafe fn page_of(start: *const u8, page: u64) -> *const [u8; PAGE] {
+pub(super) unsafe fn page_of(start: *const u8, page: u64) -> *const [u8; PAGE] {
     // SAFETY: by this function's contract.
     unsafe { start.add(page as usize * PAGE) }.cast()
 }

@@ -22,6 +22,18 @@ pub(in crate::scenario) struct Past {
     calls_before: Option<(u64, u64)>,
 }
 
+impl Past {
+    /// Whether the judge has looked at the guest since `before`.
+    pub(in crate::scenario) fn has_looked_since(&self, before: &Self) -> bool {
+        self.observer.audits.len() != before.observer.audits.len() || self.turns != before.turns
+    }
+
+    /// Whether something is due at `event` or before it.
+    pub(in crate::scenario) fn acts_by(&self, event: u64) -> bool {
+        self.agenda.next().is_some_and(|next| next <= event)
+    }
+}
+
 impl<'a, 's> Run<'a, 's> {
     /// A run of a machine that stands where another run stood, which knew this.
     pub(in crate::scenario) fn after(
