@@ -73,9 +73,10 @@ fn an_entry_too_few_or_too_many_is_found() {
         ),
         ([pte, other], 1, "counts 0 entries, but 1 lead to it"),
         (
-            [pte, swap_pte(1, entry.slot())],
+            // Device 1 stands for a broken frame.
+            [pte, swap_pte(2, entry.slot())],
             0,
-            "of swap device 1, which does not exist",
+            "of swap device 2, which does not exist",
         ),
         (
             [pte, swap_pte(0, 100)],
