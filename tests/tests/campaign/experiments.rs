@@ -164,7 +164,7 @@ fn fork_and_exec_survive_each_refusal() {
         println!("SKIPPED: there is no {BUSYBOX}: apt-get install busybox-static");
         return;
     }
-    let text = std::fs::read_to_string(library().join("20-fork-exec.toml")).unwrap();
+    let text = std::fs::read_to_string(library().join("12-fork-exec.toml")).unwrap();
     // Fewer rounds, and of those a part.
     let short = text.replace("-lt 30", "-lt 2");
     assert_ne!(short, text);
