@@ -62,11 +62,12 @@ static void copies(void)
         verify("child", at, PAGES, 2);
         _exit(0);
     }
-    told("fork", child);
+    /* What a child says comes first, also where both run at once. */
     if (child > 0) {
         int status;
         waitpid(child, &status, 0);
     }
+    told("fork", child);
     verify("parent", at, PAGES, 1);
 }
 

@@ -43,6 +43,15 @@ pub(crate) struct LastTrap {
     pub(crate) address: u64,
 }
 
+impl LastTrap {
+    /// None yet.
+    pub(super) const NONE: Self = Self {
+        number: 0,
+        error: 0,
+        address: 0,
+    };
+}
+
 impl Info {
     pub(super) const NONE: Self = Self {
         signal: 0,

@@ -64,20 +64,18 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Those of a process that has nothing of its parent's.
-    pub(crate) fn new() -> Self {
-        Self {
-            actions: [Action::DEFAULT; NSIG],
-            blocked: SigSet::EMPTY,
-            saved_mask: None,
-            pending: SigSet::EMPTY,
-            infos: [Info::NONE; NSIG],
-            alt_stack: AltStack::NONE,
-            last_trap: LastTrap::default(),
-            has_work: false,
-            stop_news: None,
-        }
-    }
+    /// Those of a process that has nothing of its parent's. A constant, since they are too large for a stack.
+    pub(crate) const NEW: Self = Self {
+        actions: [Action::DEFAULT; NSIG],
+        blocked: SigSet::EMPTY,
+        saved_mask: None,
+        pending: SigSet::EMPTY,
+        infos: [Info::NONE; NSIG],
+        alt_stack: AltStack::NONE,
+        last_trap: LastTrap::NONE,
+        has_work: false,
+        stop_news: None,
+    };
 
     /// A new child has handlers, mask and stack of its parent, and nothing pending.
     pub(crate) fn inherit(&mut self, parent: &Self) {

@@ -185,7 +185,7 @@ impl Task {
                     context: UserContext::new(0, 0),
                     space: None,
                     files: None,
-                    signals: Signals::new(),
+                    signals: Signals::NEW,
                     waits_for: None,
                     restart: None,
                     deadline: None,

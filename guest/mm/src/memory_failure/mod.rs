@@ -8,7 +8,7 @@
 //! kernel's own cannot be given up: the caller ends the kernel.
 //!
 //! A broken frame is [`PageFlags::HWPOISON`]: alone when it is out of service; with `ALLOCATED` while
-//! somebody still has it. Frees of the latter take the slow path, which ends at [`Mm::retire_page`].
+//! somebody still has it. Frees of the latter take the slow path, which ends at `retire_page`.
 //!
 //! * this file: what a frame is, and what follows. `buddy`: out of the free lists. `user`: out of
 //!   address spaces and files. `account`: what the host sees.

@@ -17,7 +17,7 @@ impl<M: Machine + 'static> Mm<M> {
     /// Takes a page of shared memory that was written to swap, and is still in the swap cache, out of its file.
     /// The caller has a reference to it, besides those of the two caches; if nobody else has, it is the last
     /// afterwards.
-    pub(crate) fn leave_file_to_swap(&self, pfn: Pfn, swap: SwapEntry) -> Pageout {
+    pub fn leave_file_to_swap(&self, pfn: Pfn, swap: SwapEntry) -> Pageout {
         let page = self.map.page(pfn.0);
         // Events have passed.
         let others = page.mapcount.load(Relaxed) != 0 || page.refcount.load(Relaxed) != 3;

@@ -107,7 +107,12 @@ impl<D: VirtioDevice<Ram>> Driver<D> {
     }
 
     pub(crate) fn set_up_queue(&mut self, queue: u32, size: u16) {
-        self.configure_queue(queue, size.into(), Self::addresses(queue));
+        let addresses = Self::addresses(queue);
+        // Flags and index of both rings: a driver's new ring is empty.
+        for ring in &addresses[1..] {
+            self.ram.write_obj(0_u32, GuestAddress(*ring)).unwrap();
+        }
+        self.configure_queue(queue, size.into(), addresses);
         self.rings[queue as usize] = Rings {
             size,
             ..Rings::default()

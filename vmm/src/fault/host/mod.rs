@@ -154,7 +154,7 @@ mod tests {
         assert!(error("machine_check").contains("pfn"));
         assert!(error("machine_check,pfm=1").contains("did you mean 'pfn'?"));
         assert!(error("machine_check,pfn=x").contains("pfn=x"));
-        assert!(error("machine_check,pfn=1,nth=1").contains("nth"));
+        assert!(error("machine_check,pfn=1,nth=1").contains("pfn has no use"));
         assert!(error("machine_check,gva=1").contains("pid"));
         assert!(error("machine_check,nth=0").contains("from 1"));
         assert!(error("machine_check,nth=1,of=anom").contains("anon"));

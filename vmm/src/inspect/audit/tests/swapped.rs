@@ -166,7 +166,9 @@ fn shared(programs: &Programs) -> FileId {
     let file = mm.file_new_shmem().unwrap();
     mm.file_write(file, 0, &[1; 2 * PAGE as usize]).unwrap();
     let pfn = mm.file_page(file, 1, false, FILE_GFP).unwrap().unwrap();
-    assert_eq!(mm.pageout_file(pfn), Pageout::Dropped);
+    assert_eq!(mm.pageout_file(pfn), Pageout::ToSwap);
+    let slot = mm.swap_out(pfn).unwrap();
+    assert_eq!(mm.leave_file_to_swap(pfn, slot), Pageout::Dropped);
     mm.put_page(pfn);
     assert_eq!((mm.file_nrpages(file), mm.file_nr_swapped(file)), (1, 1));
     file
