@@ -21,6 +21,9 @@ const CR4_PGE: u64 = 1 << 7;
 /// machine that goes back lets them go on: the guest's time is its events.
 const COUNTERS: [u32; 8] = [TSC, 0x3b, 0xe7, 0xe8, 0x11, 0x12, 0x4b56_4d00, 0x4b56_4d01];
 
+/// Hyper-V's registers, of which some count as well. The guest is not told of them.
+const HYPERV: std::ops::RangeInclusive<u32> = 0x4000_0000..=0x4000_0fff;
+
 /// The time-stamp counter. A new vCPU's goes on where the snapshot's was.
 const TSC: u32 = 0x10;
 
@@ -74,8 +77,8 @@ impl CpuState {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let kept = |state: &Self| -> Vec<(u32, u64)> {
             let all = state.msrs.iter().copied();
-            all.filter(|(number, _)| !COUNTERS.contains(number))
-                .collect()
+            let counts = |number: &u32| COUNTERS.contains(number) || HYPERV.contains(number);
+            all.filter(|(number, _)| !counts(number)).collect()
         };
         let Self {
             regs,
